@@ -1,0 +1,63 @@
+"""Runs of consecutive beats: the context in which a model sees each beat."""
+
+import numpy as np
+
+
+class BeatSegments:
+    """Overlapping windows over the beats of one recording, and back again.
+
+    Args:
+        num_beats: int. Beats in the recording.
+        length: int. Beats in a window.
+        causal: bool. Whether a beat may only be judged with the beats before it.
+            Defaults to `False`.
+
+    Example:
+
+    ```python
+    segments = BeatSegments(100, length=32)
+    x = segments.cut(np.zeros((100, 128, 4)))  # (windows, 32, 128, 4)
+    segments.merge(x[..., 0, 0]).shape  # (100,)
+    ```
+    """
+
+    def __init__(self, num_beats, length, causal=False):
+        self.num_beats = num_beats
+        self.length = length
+        last = max(num_beats - length, 0)
+        # A quarter of a window overlaps the next: enough for the steps at the edges.
+        hop = length // 2 if causal else max(3 * length // 4, 1)
+        starts = np.unique(np.append(np.arange(0, last + 1, hop), last))
+        self.index = starts[:, None] + np.arange(length)
+        self.valid = self.index < num_beats
+        steps = np.arange(length)
+        if causal:
+            # Later steps have seen more of the past; earlier ones only count where
+            # a recording begins.
+            weights = np.where(steps < length // 2, 1e-6, 1.0)
+        else:
+            weights = np.minimum(steps + 1, length - steps).astype("float64")
+        self.weights = weights * self.valid
+
+    def __len__(self):
+        return len(self.index)
+
+    def cut(self, values):
+        """`(beats, ...)` to `(windows, length, ...)`; NaN beyond the last beat."""
+        windows = values[np.minimum(self.index, self.num_beats - 1)]
+        if not self.valid.all():
+            windows = windows.copy()
+            windows[~self.valid] = np.nan
+        return windows
+
+    def merge(self, windows):
+        """`(windows, length, ...)` to `(beats, ...)`, weighted towards the middle."""
+        shape = (self.num_beats, *windows.shape[2:])
+        total, weight = np.zeros(shape, "float64"), np.zeros(self.num_beats)
+        for window, index, valid, weights in zip(
+            windows, self.index, self.valid, self.weights, strict=True
+        ):
+            index, weights = index[valid], weights[valid]
+            total[index] += window[valid] * weights.reshape(-1, *[1] * (len(shape) - 1))
+            weight[index] += weights
+        return total / weight.reshape(-1, *[1] * (len(shape) - 1))

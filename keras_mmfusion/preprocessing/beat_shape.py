@@ -1,0 +1,78 @@
+"""How the shape of each beat differs from the patient's own usual beat."""
+
+import numpy as np
+
+FEATURES_PER_LEAD = 5
+
+
+def shape_features(waves, differences, r_peak, fs, causal=False):
+    """Patient-relative shape of beats, without unit.
+
+    Per lead: Fisher's z of the correlation with the template, then logarithms of
+    the QRS amplitude, of its mean absolute value, of the difference from the
+    template in the QRS and in the P-wave window. Each logarithm is relative to its
+    own median over the patient's beats (so far, in the causal case), so that
+    patients and gains compare.
+
+    Args:
+        waves: array `(beats, length, leads)` in millivolts; NaN where a lead is
+            missing.
+        differences: array of the same shape, `waves` minus the template.
+        r_peak: int. Index of the R peak.
+        fs: float. Rate of the beats in hertz.
+        causal: bool. Whether medians see the past only. Defaults to `False`.
+
+    Returns:
+        float32 array `(beats, 5 * leads)` in [-3, 3], NaN where the lead is missing.
+
+    Reference:
+        Llamedo and Martínez, 2011, and Mondéjar-Guerra et al., 2019, for
+        features relative to the patient's own beats.
+    """
+    qrs = slice(max(r_peak - round(0.08 * fs), 0), r_peak + round(0.1 * fs))
+    p_wave = slice(0, max(r_peak - round(0.1 * fs), 1))
+    size = {
+        "amplitude": np.log(np.ptp(waves[:, qrs], axis=1) + 0.05),
+        "area": np.log(np.abs(waves[:, qrs]).mean(axis=1) + 0.02),
+        "qrs change": np.log(_rms(differences[:, qrs]) + 0.02),
+        "p change": np.log(_rms(differences[:, p_wave]) + 0.01),
+    }
+    similarity = np.arctanh(
+        np.clip(_correlation(waves, waves - differences), -0.98, 0.98)
+    )
+    features = [np.clip(similarity, -2.5, 2.5)]
+    features += [log - _usual(log, causal) for log in size.values()]
+    # Lead by lead, as in the waveform modality: features of one lead lie together.
+    stacked = np.stack(features, axis=-1).reshape(len(waves), -1)
+    return np.clip(stacked, -3.0, 3.0).astype("float32")
+
+
+def _rms(x):
+    return np.sqrt((x**2).mean(axis=1))
+
+
+def _correlation(a, b):
+    a = a - a.mean(axis=1, keepdims=True)
+    b = b - b.mean(axis=1, keepdims=True)
+    scale = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
+    with np.errstate(invalid="ignore"):
+        return (a * b).sum(axis=1) / np.maximum(scale, 1e-6)
+
+
+def _usual(values, causal, memory=64):
+    """Median over beats, or over the last `memory` beats up to each beat."""
+    if not causal:
+        usual = np.zeros(values.shape[1])
+        for lead, column in enumerate(values.T):
+            known = column[~np.isnan(column)]
+            usual[lead] = np.median(known) if len(known) else 0.0
+        return usual
+    padded = np.concatenate([np.full((memory - 1, values.shape[1]), np.nan), values])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, memory, axis=0)
+    known = ~np.isnan(windows)
+    # NaN sorts last, so the median of the known ones stands at half their number.
+    ordered = np.sort(windows, axis=-1)
+    count = known.sum(axis=-1, keepdims=True)
+    low = np.take_along_axis(ordered, np.maximum((count - 1) // 2, 0), axis=-1)
+    high = np.take_along_axis(ordered, count // 2 % memory, axis=-1)
+    return np.where(count[..., 0] > 0, (low[..., 0] + high[..., 0]) / 2, 0.0)

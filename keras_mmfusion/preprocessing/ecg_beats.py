@@ -1,0 +1,248 @@
+"""From an ECG recording to the model inputs of each of its beats."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from keras_mmfusion._serialization import register
+from keras_mmfusion.datasets.ecg_record import RecordError
+from keras_mmfusion.preprocessing.beat_shape import shape_features
+
+# Leads tried in this order when none is named: the limb lead in which R peaks
+# stand up, then the chest leads in which P waves and bundle branches show.
+LEAD_ORDER = ("mlii", "ii", "v1", "mcl1", "v5", "v2", "v4", "i", "iii")
+MIN_FS = 100.0
+
+
+@dataclass(frozen=True)
+class BeatInputs:
+    """Model inputs of every beat of one recording.
+
+    Attributes:
+        modalities: dict of float32 arrays `(beats, ...)`; NaN marks what is missing.
+        reasons: array `(beats,)` of str; empty where the beat can be classified,
+            else why not.
+        leads: tuple of the lead names used, in the order of the model's leads.
+    """
+
+    modalities: dict
+    reasons: np.ndarray
+    leads: tuple
+
+
+@register()
+class BeatPreprocessor:
+    """Cut, clean and describe the beats of an ECG recording.
+
+    The recording is resampled to `fs`, filtered to `band`, and cut around each R
+    peak. Beside the waveform stands its difference from the patient's own
+    template (the median beat) and, as modalities of their own, the rhythm
+    (logarithms of the RR intervals before and after the beat, relative to the mean)
+    and a few features of its shape, relative to the patient's usual beat.
+
+    Args:
+        fs: float. Working rate in hertz. Defaults to `360.0`.
+        step: int. Every `step`-th sample of a beat is kept. Defaults to `2`.
+        before: float. Seconds before the R peak. Defaults to `0.36`.
+        length: int. Kept samples per beat. Defaults to `128`.
+        band: tuple of two floats, pass band in hertz. Defaults to `(0.5, 40.0)`.
+        num_leads: int. Leads the model takes; missing ones are NaN.
+            Defaults to `2`.
+        causal: bool. Whether filter, template and mean use the past only.
+            A beat is then complete `length * step / fs - before` seconds after
+            its R peak. Defaults to `False`.
+
+    Call arguments:
+        record: `ECGRecord` with beats.
+        leads: Sequence of lead names to use. Defaults to `None`: the usual
+            limb lead, then the usual chest lead.
+
+    Returns:
+        `BeatInputs` with the modalities `"ecg"`, `(beats, length, 2 * num_leads)`
+        in millivolts, waveforms then template differences; `"image"`,
+        `(beats, length, num_leads)`, the waveforms from which a model draws
+        pictures; `"rhythm"`, `(beats, 2)`, without unit; and `"shape"`,
+        `(beats, 5 * num_leads)`, see `shape_features`.
+
+    Raises:
+        RecordError: No beats, a rate below 100 Hz, or an unknown lead.
+
+    Example:
+
+    ```python
+    from keras_mmfusion.datasets import read_wfdb
+
+    inputs = BeatPreprocessor()(read_wfdb("mitdb/100", "atr"))
+    inputs.modalities["ecg"].shape  # (2273, 128, 4)
+    ```
+    """
+
+    def __init__(
+        self,
+        fs=360.0,
+        step=2,
+        before=0.36,
+        length=128,
+        band=(0.5, 40.0),
+        num_leads=2,
+        causal=False,
+    ):
+        self.fs = float(fs)
+        self.step = int(step)
+        self.before = float(before)
+        self.length = int(length)
+        self.band = tuple(band)
+        self.num_leads = int(num_leads)
+        self.causal = bool(causal)
+
+    def get_config(self):
+        return {
+            "fs": self.fs,
+            "step": self.step,
+            "before": self.before,
+            "length": self.length,
+            "band": list(self.band),
+            "num_leads": self.num_leads,
+            "causal": self.causal,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+    def __call__(self, record, leads=None):
+        if record.beats is None or len(record.beats) == 0:
+            raise RecordError(
+                f"Record {record.name} has no beats to label. Name an annotation "
+                "file with beats, or have them detected."
+            )
+        if record.fs < MIN_FS:
+            raise RecordError(
+                f"Record {record.name} is sampled at {record.fs:g} Hz; the shape of "
+                f"a beat needs at least {MIN_FS:g} Hz. Use a recording with a higher "
+                "rate; resampling does not bring lost detail back."
+            )
+        columns = self.choose_leads(record, leads)
+        raw = record.signals[:, columns]
+        beats = np.rint(record.beats * (self.fs / record.fs)).astype("int64")
+        waves, faults = self._waves(raw, record.fs, beats)
+        differences = waves - self._templates(waves, faults != "")
+        ecg = np.full((len(beats), self.length, 2 * self.num_leads), np.nan, "float32")
+        for lead in range(len(columns)):
+            fine = faults[:, lead] == ""
+            ecg[fine, :, lead] = waves[fine, :, lead]
+            ecg[fine, :, self.num_leads + lead] = differences[fine, :, lead]
+        unusable = (faults != "").all(axis=1)
+        image = ecg[:, :, : self.num_leads].copy()
+        shape = shape_features(
+            image,
+            ecg[:, :, self.num_leads :],
+            r_peak=round(self.before * self.fs / self.step),
+            fs=self.fs / self.step,
+            causal=self.causal,
+        )
+        rhythm = self._rhythm(record.beats / record.fs)
+        return BeatInputs(
+            {"ecg": ecg, "image": image, "rhythm": rhythm, "shape": shape},
+            np.where(unusable, faults[:, 0], ""),
+            tuple(record.leads[c] for c in columns),
+        )
+
+    def choose_leads(self, record, names=None):
+        """Columns of the leads to use: the named ones, else the usual ones."""
+        if names:
+            if len(names) > self.num_leads:
+                raise RecordError(
+                    f"The model takes {self.num_leads} leads. Received: {len(names)} "
+                    f"({', '.join(names)})."
+                )
+            return [record.lead_index(name) for name in names]
+        lowered = [lead.lower() for lead in record.leads]
+        ranked = sorted(
+            range(len(lowered)),
+            key=lambda i: (
+                LEAD_ORDER.index(lowered[i])
+                if lowered[i] in LEAD_ORDER
+                else len(LEAD_ORDER)
+            ),
+        )
+        return ranked[: self.num_leads]
+
+    def _waves(self, raw, fs, beats):
+        """Beats `(beats, length, leads)`, and per beat and lead what is wrong."""
+        valid = np.isfinite(raw)
+        signals = np.where(valid, raw, np.nanmedian(np.where(valid, raw, np.nan), 0))
+        signals = np.nan_to_num(signals)
+        filtered = self._filter(self._resample(signals, fs))
+        first = beats - round(self.before * self.fs)
+        index = first[:, None] + self.step * np.arange(self.length)
+        waves = filtered[np.clip(index, 0, len(filtered) - 1)].astype("float32")
+        # Faults are looked for in what the recorder wrote, not in what we filled in.
+        raw_index = np.rint(index * (fs / self.fs)).astype("int64")
+        raw_index = np.clip(raw_index, 0, len(raw) - 1)
+        gaps = (~valid[raw_index]).mean(axis=1)
+        flat = np.ptp(signals[raw_index], axis=1) < 0.02
+        faults = np.where(gaps > 0.1, "missing samples", np.where(flat, "flat", ""))
+        return waves, faults
+
+    def _resample(self, signals, fs):
+        if fs == self.fs:
+            return signals
+        from scipy.signal import resample_poly
+
+        ratio = Fraction(self.fs / fs).limit_denominator(1000)
+        return resample_poly(signals, ratio.numerator, ratio.denominator, axis=0)
+
+    def _filter(self, signals):
+        from scipy.signal import butter, sosfilt, sosfilt_zi, sosfiltfilt
+
+        sos = butter(2, self.band, "bandpass", fs=self.fs, output="sos")
+        if self.causal:
+            start = sosfilt_zi(sos)[:, :, None] * signals[:1]
+            return sosfilt(sos, signals, axis=0, zi=start)[0]
+        pad = min(len(signals) - 1, round(3 * self.fs))
+        return sosfiltfilt(sos, signals, axis=0, padlen=pad)
+
+    def _templates(self, waves, faulty):
+        """The patient's median beat; in the causal case the median so far."""
+        waves = np.where(faulty[:, None, :], np.nan, waves)
+        if not self.causal:
+            return _median(waves)
+        templates = np.empty_like(waves)
+        block, memory = 16, 64
+        for start in range(0, len(waves), block):
+            stop = min(start + block, len(waves))
+            if start == 0:
+                for i in range(stop):
+                    templates[i] = _median(waves[: i + 1])
+            else:
+                templates[start:stop] = _median(waves[max(0, start - memory) : start])
+        return np.nan_to_num(templates)
+
+    def _rhythm(self, times):
+        """Log RR intervals before and after, relative to their mean."""
+        intervals = np.maximum(np.diff(times), 0.1)
+        if len(intervals) == 0:
+            return np.zeros((len(times), 2), "float32")
+        before = np.concatenate([intervals[:1], intervals])
+        after = np.concatenate([intervals, intervals[-1:]])
+        if self.causal:
+            mean = np.cumsum(before) / np.arange(1, len(before) + 1)
+            features = np.stack([np.log(before / mean), np.zeros_like(mean)], axis=1)
+        else:
+            mean = intervals.mean()
+            features = np.log(np.stack([before, after], axis=1) / mean)
+        return np.clip(features, -1.5, 1.5).astype("float32")
+
+
+def _median(waves):
+    """Median over beats; zero where no beat is usable. Partition beats sorting."""
+    if not np.isnan(waves).any():
+        return np.median(waves, axis=0)
+    fine = ~np.isnan(waves).any(axis=1)
+    median = np.zeros(waves.shape[1:], waves.dtype)
+    for lead in range(waves.shape[2]):
+        if fine[:, lead].any():
+            median[:, lead] = np.median(waves[fine[:, lead], :, lead], axis=0)
+    return median
