@@ -1,0 +1,7 @@
+"""Metrics the fields of the presets report; numpy only."""
+
+from keras_mmfusion.metrics.beat_metrics import NO_BEAT as NO_BEAT
+from keras_mmfusion.metrics.beat_metrics import BeatMetrics as BeatMetrics
+from keras_mmfusion.metrics.beat_metrics import beat_metrics as beat_metrics
+from keras_mmfusion.metrics.beat_metrics import confusion_matrix as confusion_matrix
+from keras_mmfusion.metrics.beat_metrics import match_beats as match_beats
