@@ -1,0 +1,57 @@
+"""Write a folder whole, or not at all."""
+
+import contextlib
+import shutil
+import uuid
+
+from keras_mmfusion.presets._errors import PresetError
+from keras_mmfusion.presets._folder import METADATA
+
+
+def check_target(target, overwrite):
+    """Raise unless a preset may be written to `target`."""
+    if not target.exists() and not target.is_symlink():
+        return
+    if not overwrite:
+        raise PresetError(
+            f"The directory must not exist yet. Received: {str(target)!r}. Pass "
+            "overwrite=True to replace the preset there."
+        )
+    if target.is_symlink() or not target.is_dir():
+        raise PresetError(
+            f"The directory must be a folder. Received: {str(target)!r}, a file or "
+            "link."
+        )
+    if any(target.iterdir()) and not (target / METADATA).is_file():
+        raise PresetError(
+            f"Only a preset may be replaced. Received: {str(target)!r}, a folder with "
+            f"other files and no {METADATA}."
+        )
+
+
+@contextlib.contextmanager
+def replacing(target, overwrite):
+    """Give a new folder beside `target` that takes its place when all is written.
+
+    If anything raises, the new folder goes and `target` stays as it was.
+    """
+    check_target(target, overwrite)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    mark = uuid.uuid4().hex[:12]
+    new = target.with_name(f".{target.name}.{mark}.new")
+    old = target.with_name(f".{target.name}.{mark}.old")
+    new.mkdir()
+    try:
+        yield new
+        check_target(target, overwrite)
+        if target.exists():
+            target.rename(old)
+        try:
+            new.rename(target)
+        except BaseException:
+            if old.exists():
+                old.rename(target)
+            raise
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)

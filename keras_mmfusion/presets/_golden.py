@@ -1,0 +1,92 @@
+"""Inputs with the outputs that a preset gave for them when it was saved."""
+
+import io
+import zipfile
+
+import numpy as np
+
+from keras_mmfusion.presets._errors import PresetError
+
+INPUT = "input/"
+OUTPUT = "output"
+
+
+def predict(model, inputs):
+    """Outputs of `model` as a flat dict of float32 arrays."""
+    size = max(1, max((len(value) for value in inputs.values()), default=1))
+    data = inputs
+    if not isinstance(getattr(model, "input", None), dict):
+        # Not a model of named inputs: it takes the arrays in its own order.
+        names = [name for name in named_inputs(model) if name in inputs]
+        if len(names) == len(inputs):
+            data = [inputs[name] for name in names]
+            data = data[0] if len(data) == 1 else data
+    outputs = model.predict(data, batch_size=size, verbose=0)
+    return {
+        name: np.asarray(value).astype("float32")
+        for name, value in _flatten(outputs, OUTPUT)
+    }
+
+
+def named_inputs(model):
+    """Dict of the input tensors of a model; empty if it does not know them."""
+    tensors = getattr(model, "input", None)  # A built Sequential may have none.
+    if isinstance(tensors, dict):
+        return tensors
+    return {tensor.name: tensor for tensor in getattr(model, "inputs", None) or []}
+
+
+def dump(inputs, outputs):
+    """Bytes of a `golden.npz`."""
+    file = io.BytesIO()
+    np.savez(file, **{INPUT + name: value for name, value in inputs.items()}, **outputs)
+    return file.getvalue()
+
+
+def parse(data, what):
+    """Return `(inputs, outputs)` from the bytes of a `golden.npz`."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            arrays = {name: arrays[name] for name in arrays.files}
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        raise PresetError(f"{what} must be an .npz of plain arrays: {error}") from error
+    inputs = {
+        k.removeprefix(INPUT): v for k, v in arrays.items() if k.startswith(INPUT)
+    }
+    outputs = {k: v for k, v in arrays.items() if k.startswith(OUTPUT)}
+    if not inputs or not outputs:
+        raise PresetError(
+            f"{what} must have arrays `{INPUT}<name>` and `{OUTPUT}`. "
+            f"Received: {sorted(arrays)}"
+        )
+    return inputs, outputs
+
+
+def largest_difference(expected, received, what):
+    """Largest difference, relative to the scale of the outputs where above 1."""
+    if {k: v.shape for k, v in expected.items()} != {
+        k: v.shape for k, v in received.items()
+    }:
+        raise PresetError(
+            f"{what} must have the outputs "
+            f"{ {k: v.shape for k, v in expected.items()} }. "
+            f"Received: { {k: v.shape for k, v in received.items()} }"
+        )
+    worst = 0.0
+    for name, value in expected.items():
+        scale = max(1.0, float(np.max(np.abs(value), initial=0.0)))
+        difference = np.max(np.abs(value - received[name]), initial=0.0)
+        # NaN must not compare as fine.
+        worst = max(worst, float(np.nan_to_num(difference, nan=np.inf)) / scale)
+    return worst
+
+
+def _flatten(outputs, name):
+    if isinstance(outputs, dict):
+        for key in sorted(outputs):
+            yield from _flatten(outputs[key], f"{name}/{key}")
+    elif isinstance(outputs, (list, tuple)):
+        for i, value in enumerate(outputs):
+            yield from _flatten(value, f"{name}/{i}")
+    else:
+        yield name, outputs

@@ -1,0 +1,85 @@
+"""JSON from and for preset files, with limits on what is parsed."""
+
+import json
+import os
+import re
+
+import numpy as np
+
+from keras_mmfusion.presets._errors import PresetError
+
+MAX_BYTES = 8 * 2**20
+MAX_DEPTH = 100
+
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_BRACKET = re.compile(rb"[\[\]{}]")
+
+
+def parse(data, what):
+    """Parse the bytes of a JSON object.
+
+    Args:
+        data: bytes. The contents of the file.
+        what: str. The file, for error messages.
+
+    Returns:
+        dict.
+
+    Raises:
+        PresetError: More than 8 MiB, nested more than 100 deep, no valid JSON,
+            NaN or infinity, or not an object.
+    """
+    if len(data) > MAX_BYTES:
+        raise PresetError(
+            f"{what} must not be larger than {MAX_BYTES:,} bytes. "
+            f"Received: {len(data):,} bytes."
+        )
+    _check_depth(data, what)
+    try:
+        value = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise PresetError(f"{what} is not valid JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise PresetError(
+            f"{what} must hold a JSON object. Received: a {type(value).__name__}."
+        )
+    return value
+
+
+def dump(value, what):
+    """Return `value` as the bytes of indented JSON.
+
+    Keys keep their order: that of a dict of encoders is the order of the
+    modalities, and the first metric of a preset is its main one.
+    """
+    try:
+        text = json.dumps(
+            value, indent=2, ensure_ascii=False, allow_nan=False, default=_plain
+        )
+    except (TypeError, ValueError) as error:
+        raise PresetError(f"{what} cannot be written as JSON: {error}") from error
+    return (text + "\n").encode("utf-8")
+
+
+def _check_depth(data, what):
+    """Bound the nesting before `json`, which recurses, sees the text."""
+    depth = 0
+    for bracket in _BRACKET.finditer(_STRING.sub(b"", data)):
+        depth += 1 if bracket[0] in b"[{" else -1
+        if depth > MAX_DEPTH:
+            raise PresetError(
+                f"{what} must not be nested more than {MAX_DEPTH} deep, as no model "
+                "of this package is. Do not load this preset."
+            )
+
+
+def _refuse_constant(name):
+    raise ValueError(f"{name} is not JSON")
+
+
+def _plain(value):
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    raise TypeError(f"{type(value).__name__} is not JSON: {value!r}")

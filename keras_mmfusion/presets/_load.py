@@ -1,0 +1,83 @@
+"""From a preset folder to a model."""
+
+from keras_mmfusion.presets import _config, _registry, _weights
+from keras_mmfusion.presets._errors import PresetError
+from keras_mmfusion.presets._folder import CONFIG, PREPROCESSOR, WEIGHTS
+
+
+def load(name, load_weights=True, dtype=None, num_classes=None):
+    """Make the model of a preset, with its trained weights and preprocessor.
+
+    Sizes and SHA-256 hashes of all files are checked before any is read, and the
+    config may name only Keras classes and those of this package. A hash says that
+    a folder is as its author left it; it does not say who the author is.
+
+    Args:
+        name: `str` or `PathLike`. Name, `name@version`, or path of a folder.
+        load_weights: bool. Whether to load the trained weights, or leave the
+            model with new ones. Defaults to `True`.
+        dtype: str or `keras.DTypePolicy`, such as `"mixed_bfloat16"`. Policy of
+            the model and of every encoder that has the policy of the model.
+            Defaults to `None`: the policy it was saved with.
+        num_classes: int. Classes of a new head on the trained model; `0` removes
+            the head. Defaults to `None`: the head it was saved with.
+
+    Returns:
+        A Keras model. `model.preprocessor` is set if the preset has one.
+
+    Raises:
+        PresetError: No such preset, a damaged or refused one, or one without
+            trained weights.
+
+    Example:
+
+    ```python
+    import keras
+    from keras_mmfusion import presets
+
+    model = keras.Sequential([keras.Input((4,), name="load"), keras.layers.Dense(1)])
+    presets.save(model, "runs/my_forecaster", overwrite=True)
+    model = presets.load("runs/my_forecaster", dtype="bfloat16")
+    ```
+    """
+    folder = _registry.find(name)
+    folder.check_files()
+    if load_weights and not folder.has(WEIGHTS):
+        recipe = folder.metadata.get("recipe", {}).get("command")
+        raise PresetError(
+            f"{folder.metadata['name']} has no trained weights; its data may not be "
+            "redistributed. Pass load_weights=False for the untrained model"
+            + (f", or train it: {recipe}" if recipe else ".")
+        )
+    path = folder.path / CONFIG
+    model = _config.build(folder.read(CONFIG), str(path), dtype)
+    check_parameters(model, folder)
+    if load_weights:
+        _weights.load(model, folder.path / WEIGHTS)
+    if num_classes is not None:
+        model = _with_num_classes(model, num_classes)
+    if folder.has(PREPROCESSOR):
+        path = folder.path / PREPROCESSOR
+        model.preprocessor = _config.build(folder.read(PREPROCESSOR), str(path))
+    return model
+
+
+def check_parameters(model, folder):
+    """Raise unless the model has as many parameters as the metadata says."""
+    count = getattr(model, "count_params", lambda: None)()
+    if count != folder.metadata["parameters"]:
+        raise PresetError(
+            f"{folder.path / CONFIG} must describe a model of "
+            f"{folder.metadata['parameters']:,} parameters, as its metadata.json "
+            f"says. Received: a {type(model).__name__} of {count}."
+        )
+
+
+def _with_num_classes(model, num_classes):
+    if not hasattr(model, "with_num_classes"):
+        raise PresetError(
+            f"`num_classes` needs a model with `with_num_classes`, as the classifiers "
+            f"of this package are. Received: num_classes={num_classes} for a "
+            f"{type(model).__name__}. Load it without, and replace its head yourself."
+        )
+    return model.with_num_classes(num_classes)

@@ -1,0 +1,215 @@
+"""From the name of a preset to its folder."""
+
+import difflib
+import fnmatch
+import os
+import warnings
+from pathlib import Path
+
+from keras_mmfusion.presets import _metadata
+from keras_mmfusion.presets._errors import PresetError
+from keras_mmfusion.presets._folder import METADATA, PresetFolder
+from keras_mmfusion.presets._table import Table
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+# Folders registered in this process: {(name, version): PresetFolder}.
+_registered = {}
+
+
+def shipped_directory():
+    """Where the presets of this package lie: in the wheel, or in a checkout."""
+    inside = _PACKAGE / "zoo"
+    if not inside.is_dir() and (_PACKAGE.parent / "pyproject.toml").is_file():
+        return _PACKAGE.parent / "zoo"
+    return inside
+
+
+def register(directory, name=None):
+    """Make a preset folder known by name, in this process.
+
+    Args:
+        directory: `str` or `PathLike`. A folder as `presets.save` writes it.
+        name: str. The name to list and load it by. Defaults to `None`: the
+            name in its metadata.
+
+    Returns:
+        str. The name.
+
+    Raises:
+        PresetError: The folder is no preset, or another folder has this name
+            and version already.
+
+    Example:
+
+    ```python
+    import keras
+    from keras_mmfusion import presets
+
+    model = keras.Sequential([keras.Input((4,), name="load"), keras.layers.Dense(1)])
+    folder = presets.save(model, "runs/my_forecaster", overwrite=True)
+    presets.register(folder)
+    model = presets.load("my_forecaster")
+    ```
+    """
+    folder = PresetFolder(Path(directory).expanduser().absolute())
+    name = folder.metadata["name"] if name is None else name
+    _metadata.check_name(name, "presets.register")
+    version = folder.metadata["version"]
+    for other_name, other in _entries():
+        if (
+            (other_name, other.metadata["version"]) == (name, version)
+        ) and not other.path.samefile(folder.path):
+            raise PresetError(
+                f"A preset's name and version must be its own. Received: {name}@"
+                f"{version} for {folder.path}, which {other.path} has already. Pass "
+                "another `name`."
+            )
+    _registered[name, version] = folder
+    return name
+
+
+def info(name):
+    """What is known of a preset: its `metadata.json`.
+
+    Args:
+        name: `str` or `PathLike`. Name, `name@version`, or path of a folder.
+
+    Returns:
+        dict with the keys `name`, `version`, `task`, `architecture`,
+        `parameters`, `files`, `inputs`, `outputs`, `dataset`, `metrics`,
+        `baselines`, `paper`, `recipe`, `hardware`, `versions`, `intended_use` and
+        `limitations`, as far as the preset says. It prints as a description.
+
+    Raises:
+        PresetError: No such preset.
+
+    Example:
+
+    ```python
+    import keras
+    from keras_mmfusion import presets
+
+    model = keras.Sequential([keras.Input((4,), name="load"), keras.layers.Dense(1)])
+    presets.save(model, "runs/my_forecaster", overwrite=True)
+    presets.info("runs/my_forecaster")["parameters"]  # 5
+    ```
+    """
+    return find(name).metadata
+
+
+def list_presets(pattern="*", task=None, modality=None):
+    """The presets that `load` knows by name: shipped and registered ones.
+
+    Args:
+        pattern: str. Shell pattern of the names. Defaults to `"*"`.
+        task: str. Keep presets of this task only. Defaults to `None`.
+        modality: str or list of str. Keep presets that take all of these inputs.
+            Defaults to `None`.
+
+    Returns:
+        list of dict, which prints as a table, with the keys `name`, `version`,
+        `task`, `modalities`, `parameters`, `bytes`, `metric` (name of the main
+        metric), `value`, and `trained`: whether there are weights.
+
+    Example:
+
+    ```python
+    from keras_mmfusion import presets
+
+    print(presets.list("atd_*", modality="ecg"))
+    ```
+    """
+    modalities = [modality] if isinstance(modality, str) else list(modality or [])
+    rows = []
+    for name, folder in _entries():
+        metadata = folder.metadata
+        inputs = tuple(metadata["inputs"])
+        if (
+            fnmatch.fnmatchcase(name, pattern)
+            and (task is None or metadata.get("task") == task)
+            and set(modalities) <= set(inputs)
+        ):
+            metric, value, _ = next(iter(metadata.metrics()), (None, None, None))
+            rows.append(
+                {
+                    "name": name,
+                    "version": metadata["version"],
+                    "task": metadata.get("task"),
+                    "modalities": inputs,
+                    "parameters": metadata["parameters"],
+                    "bytes": metadata.size,
+                    "metric": metric,
+                    "value": value,
+                    "trained": metadata.trained,
+                }
+            )
+    rows.sort(key=lambda row: (row["name"], _metadata.version_key(row["version"])))
+    return Table(rows)
+
+
+def find(name):
+    """The folder of a preset, by name, `name@version` or path.
+
+    Returns:
+        `PresetFolder`.
+
+    Raises:
+        PresetError: No such preset.
+    """
+    if isinstance(name, os.PathLike):
+        return PresetFolder(name)
+    if not isinstance(name, str) or not name:
+        raise PresetError(
+            "A preset is given by its name, `name@version`, or the path of its "
+            f"folder. Received: {name!r}"
+        )
+    if "://" in name:
+        raise PresetError(
+            "This version of keras_mmfusion loads presets by name, `name@version` or "
+            f"path only, and downloads none. Received: {name!r}. Download the folder, "
+            "and pass its path."
+        )
+    if os.sep in name or "/" in name or name.startswith(("~", ".")):
+        return PresetFolder(name)
+    base, _, version = name.partition("@")
+    entries = _entries()
+    named = [folder for entry, folder in entries if entry == base]
+    wanted = [f for f in named if version in ("", f.metadata["version"])]
+    if wanted:
+        return max(wanted, key=lambda f: _metadata.version_key(f.metadata["version"]))
+    if named:
+        versions = sorted(folder.metadata["version"] for folder in named)
+        raise PresetError(
+            f"{base} must be one of the versions {versions}. Received: {name!r}"
+        )
+    # A shipped preset whose metadata is broken, or a folder right here.
+    for folder in (shipped_directory() / name, Path(name)):
+        if (folder / METADATA).is_file():
+            return PresetFolder(folder)
+    names = sorted({entry for entry, _ in entries})
+    close = difflib.get_close_matches(base, names)
+    hint = f"Did you mean {' or '.join(close)}? " if close else ""
+    raise PresetError(
+        f"There must be a preset or a folder of this name. Received: {name!r}. {hint}"
+        f"Known presets: {', '.join(names) or 'none'}. A preset elsewhere is given by "
+        f"the path of its folder, such as './{base}'."
+    )
+
+
+def _entries():
+    """`(name, folder)` of every preset that has a name."""
+    entries = []
+    root = shipped_directory()
+    for path in sorted(root.iterdir()) if root.is_dir() else []:
+        if (path / METADATA).is_file():
+            try:
+                folder = PresetFolder(path)
+            except PresetError as error:
+                warnings.warn(f"Preset left out: {error}", stacklevel=3)
+                continue
+            entries.append((folder.metadata["name"], folder))
+    for (name, _), folder in _registered.items():
+        if not any(name == n and folder.path == f.path for n, f in entries):
+            entries.append((name, folder))
+    return entries

@@ -1,0 +1,69 @@
+"""`model.weights.h5`: layer weights only, and the same bytes each time."""
+
+import tempfile
+import warnings
+from pathlib import Path
+
+from keras_mmfusion.presets._errors import PresetError
+from keras_mmfusion.presets._metadata import WEIGHTS
+
+
+def copy(model, clone):
+    """Load the weights of `model` into `clone`, which has the same config."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / WEIGHTS
+        model.save_weights(path)
+        try:
+            load(clone, path)
+        except PresetError as error:
+            raise PresetError(
+                f"The model rebuilt from its config must take the weights of the "
+                f"model. `get_config` of {type(model).__name__} or of one of its "
+                f"layers leaves something out. Received: {error.__cause__}"
+            ) from error
+
+
+def save(model, path):
+    """Write the weights of an uncompiled model.
+
+    Keras notes the name of each layer in the file, and generated names count the
+    layers made so far in the process. Nothing reads them back, so the file is
+    written anew without them.
+    """
+    import h5py
+
+    with tempfile.TemporaryDirectory() as folder:
+        named = Path(folder) / WEIGHTS
+        model.save_weights(named)
+        with h5py.File(named, "r") as source, h5py.File(path, "w") as target:
+            _copy_group(source, target)
+
+
+def load(model, path):
+    """Load weights; every variable must be there, in its shape.
+
+    Raises:
+        PresetError: The file is damaged, or is not of this model.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Keras only warns of layers that keep their random weights.
+            warnings.filterwarnings("error", message="Skipping nested container")
+            model.load_weights(path)
+    except Exception as error:
+        raise PresetError(
+            f"{path} must hold the weights of {model.name} ({type(model).__name__}), "
+            f"and does not. Received: {error}"
+        ) from error
+
+
+def _copy_group(source, target):
+    for key in source:
+        item = source[key]
+        if hasattr(item, "shape"):
+            copied = target.create_dataset(key, data=item[()], dtype=item.dtype)
+            # "dtype" says that the bytes are bfloat16.
+            for name in sorted(item.attrs):
+                copied.attrs[name] = item.attrs[name]
+        else:
+            _copy_group(item, target.create_group(key))

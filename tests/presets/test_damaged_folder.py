@@ -1,0 +1,175 @@
+"""A preset that is not what its author left is refused before it is read."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from keras_mmfusion import presets
+from keras_mmfusion.presets import _json
+
+
+def flip_last_byte(path):
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "model.weights.h5", "README.md", "golden.npz"]
+)
+def test_changed_byte(saved, name):
+    flip_last_byte(saved / name)
+    with pytest.raises(ValueError, match=rf"{name} must have the SHA-256 .*Received"):
+        presets.load(saved)
+
+
+def test_hashes_come_before_parsing(saved, monkeypatch):
+    parsed = []
+    original = _json.parse
+    monkeypatch.setattr(
+        _json, "parse", lambda data, what: parsed.append(what) or original(data, what)
+    )
+    flip_last_byte(saved / "train_log.csv")
+    with pytest.raises(ValueError, match=r"train_log\.csv"):
+        presets.load(saved)
+    assert parsed == [str(saved / "metadata.json")]
+
+
+def test_truncated(saved):
+    path = saved / "model.weights.h5"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r"model\.weights\.h5 must have .* bytes"):
+        presets.load(saved)
+
+
+def test_missing_file(saved):
+    (saved / "model.weights.h5").unlink()
+    with pytest.raises(ValueError, match=r"missing=\['model\.weights\.h5'\]"):
+        presets.load(saved)
+
+
+def test_extra_file(saved):
+    (saved / "extra.py").write_text("")
+    with pytest.raises(ValueError, match=r"not listed=\['extra\.py'\]"):
+        presets.load(saved)
+
+
+def test_folder_in_place_of_a_file(saved):
+    (saved / "README.md").unlink()
+    (saved / "README.md").mkdir()
+    with pytest.raises(ValueError, match=r"README\.md must be a file"):
+        presets.load(saved)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_pipe_in_place_of_a_file(saved):
+    """Opening one would wait for ever."""
+    (saved / "README.md").unlink()
+    os.mkfifo(saved / "README.md")
+    with pytest.raises(ValueError, match=r"README\.md must be a file"):
+        presets.load(saved)
+
+
+def test_file_outside_the_folder(saved, rehash):
+    rehash(saved, files={"../x": {"sha256": "0" * 64, "bytes": 1}})
+    with pytest.raises(ValueError, match=r"plain files.*\.\./x"):
+        presets.load(saved)
+
+
+def test_no_metadata(saved):
+    (saved / "metadata.json").unlink()
+    with pytest.raises(ValueError, match="has none"):
+        presets.load(saved)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"surprise": 1}, r"unknown=\['surprise'\]"),
+        ({"parameters": "many"}, "parameters must be int"),
+        ({"parameters": True}, "parameters must be int"),
+        ({"schema_version": 99}, "Upgrade keras_mmfusion"),
+        ({"version": "new"}, "`version` must be numbers"),
+        ({"name": "../x"}, "name of a preset must be"),
+        ({"recipe": {"seed": 1}}, r"recipe must have .*missing=\['command'\]"),
+        ({"inputs": {"wave": {"shape": [6], "dtype": 1}}}, "inputs.wave.dtype must"),
+    ],
+)
+def test_metadata_is_checked(saved, rehash, change, message):
+    rehash(saved, **change)
+    with pytest.raises(ValueError, match=message):
+        presets.info(saved)
+
+
+def test_metadata_lacks_a_key(saved):
+    path = saved / "metadata.json"
+    metadata = json.loads(path.read_text())
+    del metadata["parameters"]
+    path.write_text(json.dumps(metadata))
+    with pytest.raises(ValueError, match=r"missing=\['parameters'\]"):
+        presets.info(saved)
+
+
+@pytest.mark.parametrize("text", ["[1]", "{", '{"a": NaN}', "\xff", ""])
+def test_metadata_is_no_json_object(saved, text):
+    (saved / "metadata.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError, match=r"metadata\.json (is not valid|must hold)"):
+        presets.info(saved)
+
+
+def test_weights_of_other_shapes(saved, rehash, make_model, tmp_path):
+    other = presets.save(make_model().with_num_classes(5), tmp_path / "other")
+    (saved / "model.weights.h5").write_bytes((other / "model.weights.h5").read_bytes())
+    rehash(saved)
+    with pytest.raises(ValueError, match=r"model\.weights\.h5 must hold the weights"):
+        presets.load(saved)
+
+
+def test_weights_are_no_weights(saved, rehash):
+    (saved / "model.weights.h5").write_bytes(b"not HDF5")
+    rehash(saved)
+    with pytest.raises(ValueError, match=r"model\.weights\.h5 must hold the weights"):
+        presets.load(saved)
+
+
+def test_weights_lack_a_layer(saved, rehash):
+    import h5py
+
+    with h5py.File(saved / "model.weights.h5", "a") as file:
+        del file["layers/sequential"]
+    rehash(saved)
+    with pytest.raises(ValueError, match=r"model\.weights\.h5 must hold the weights"):
+        presets.load(saved)
+
+
+def test_wrong_parameter_count(saved, rehash):
+    rehash(saved, parameters=7)
+    with pytest.raises(ValueError, match=r"model of 7 parameters"):
+        presets.load(saved)
+
+
+def test_verify_is_content(saved):
+    report = presets.verify(saved)
+    assert report["golden_difference"] < 1e-5
+    assert report["files"] == 6
+    assert "hashes equal" in str(report)
+
+
+def test_verify_finds_a_changed_weight(saved, rehash):
+    import h5py
+
+    with h5py.File(saved / "model.weights.h5", "a") as file:
+        file["layers/dense/vars/1"][0] += 0.01
+    rehash(saved)
+    presets.load(saved)
+    with pytest.raises(ValueError, match=r"must give the outputs in golden\.npz"):
+        presets.verify(saved)
+
+
+def test_golden_with_pickles_is_refused(saved, rehash):
+    np.savez(saved / "golden.npz", output=np.array([{}], dtype=object))
+    rehash(saved)
+    with pytest.raises(ValueError, match=r"golden\.npz must be an \.npz of plain"):
+        presets.verify(saved)

@@ -1,0 +1,163 @@
+"""From names to folders."""
+
+import ast
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from keras_mmfusion import presets
+
+
+def test_public_names():
+    assert presets.__all__ == ["info", "list", "load", "register", "save", "verify"]
+    public = {name for name in vars(presets) if not name.startswith("_")}
+    assert public == set(presets.__all__)
+
+
+def test_imports_nothing_heavy():
+    """At import, keras and numpy beside the standard library; no private Keras."""
+    allowed = {*sys.stdlib_module_names, "keras", "numpy", "keras_mmfusion"}
+    for path in Path(presets.__file__).parent.glob("*.py"):
+        tree = ast.parse(path.read_text())
+        assert "keras.src" not in path.read_text()
+        for node in tree.body:
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module]
+            else:
+                continue
+            assert {name.split(".")[0] for name in names} <= allowed, path
+
+
+def test_register_list_info_load(saved):
+    assert presets.register(saved) == "tiny"
+    (row,) = presets.list()
+    assert row == {
+        "name": "tiny",
+        "version": "1.2",
+        "task": "classification",
+        "modalities": ("wave", "text"),
+        "parameters": presets.info("tiny")["parameters"],
+        "bytes": sum(
+            f.stat().st_size for f in saved.iterdir() if f.name != "metadata.json"
+        ),
+        "metric": "accuracy",
+        "value": 0.75,
+        "trained": True,
+    }
+    text = str(presets.info("tiny"))
+    for part in (
+        "tiny 1.2",
+        "wave: (6,) float32, mV, 360 Hz",
+        "0.75 ± 0.01",
+        "a, b, c",
+    ):
+        assert part in text
+    assert presets.load("tiny@1.2").name == "tiny"
+
+
+def test_register_by_another_name(saved):
+    assert presets.register(saved, name="mine") == "mine"
+    assert presets.info("mine")["name"] == "tiny"
+    assert [row["name"] for row in presets.list()] == ["mine"]
+
+
+def test_register_twice(saved, saved_once):
+    presets.register(saved)
+    presets.register(saved)
+    assert len(presets.list()) == 1
+    with pytest.raises(ValueError, match=r"tiny@1\.2 for .* has already"):
+        presets.register(saved_once)
+
+
+def test_register_no_preset(tmp_path):
+    with pytest.raises(ValueError, match=r"has none\. `presets\.save"):
+        presets.register(tmp_path)
+
+
+def test_list_filters(saved):
+    presets.register(saved, "one")
+    presets.register(saved, "two")
+    names = lambda **k: [row["name"] for row in presets.list(**k)]  # noqa: E731
+    assert names() == ["one", "two"]
+    assert names(pattern="t*") == ["two"]
+    assert names(task="classification") == ["one", "two"]
+    assert names(task="retrieval") == []
+    assert names(modality="wave") == names(modality=["wave", "text"]) == names()
+    assert names(modality=["wave", "smell"]) == []
+
+
+def test_list_prints_as_a_table(saved):
+    assert str(presets.list()) == "No presets."
+    presets.register(saved, "a_long_name")
+    presets.register(saved, "b")
+    head, first, second = str(presets.list()).splitlines()
+    assert head.split()[:4] == ["name", "version", "task", "modalities"]
+    assert first.index("1.2") == second.index("1.2") == head.index("version")
+    assert first.endswith("accuracy 0.75")
+
+
+def test_versions(saved, rehash, tmp_path):
+    newer = shutil.copytree(saved, tmp_path / "newer")
+    rehash(newer, version="1.10")
+    presets.register(newer)
+    presets.register(saved)
+    assert presets.info("tiny")["version"] == "1.10"
+    assert presets.info("tiny@1.2")["version"] == "1.2"
+    with pytest.raises(ValueError, match=r"one of the versions .*tiny@3"):
+        presets.load("tiny@3")
+
+
+def test_shipped(saved_once, no_registered_presets):
+    shutil.copytree(saved_once, no_registered_presets / "tiny")
+    (no_registered_presets / "README.md").write_text("not a preset")
+    assert [row["name"] for row in presets.list()] == ["tiny"]
+    assert presets.load("tiny").name == "tiny"
+
+
+def test_broken_shipped_preset(saved_once, no_registered_presets):
+    """The others stay; asked for by name, it says what is wrong."""
+    shutil.copytree(saved_once, no_registered_presets / "tiny")
+    (no_registered_presets / "broken").mkdir()
+    (no_registered_presets / "broken" / "metadata.json").write_text("{")
+    with pytest.warns(UserWarning, match="broken"):
+        assert [row["name"] for row in presets.list()] == ["tiny"]
+    with pytest.warns(UserWarning), pytest.raises(ValueError, match="not valid JSON"):
+        presets.load("broken")
+
+
+def test_unknown_name(saved):
+    presets.register(saved, "atd_mitbih")
+    presets.register(saved, "step_load")
+    with pytest.raises(ValueError) as error:
+        presets.load("atd_mitbi")
+    message = str(error.value)
+    assert "Received: 'atd_mitbi'" in message
+    assert "Did you mean atd_mitbih?" in message
+    assert "Known presets: atd_mitbih, step_load" in message
+    assert "'./atd_mitbi'" in message
+
+
+def test_folder_right_here_needs_no_dot(saved, monkeypatch):
+    monkeypatch.chdir(saved.parent)
+    assert presets.info("tiny") == presets.info("./tiny")
+
+
+def test_path_that_is_not_there(tmp_path):
+    with pytest.raises(ValueError, match="which is not a folder"):
+        presets.load(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("name", ["hf://org/repo@main", "https://x.org/preset"])
+def test_no_downloads_yet(name):
+    with pytest.raises(ValueError, match=r"downloads none.*pass its path"):
+        presets.load(name)
+
+
+@pytest.mark.parametrize("name", [None, 3, "", b"tiny"])
+def test_no_name(name):
+    with pytest.raises(ValueError, match="name@version"):
+        presets.load(name)

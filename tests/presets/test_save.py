@@ -1,0 +1,185 @@
+"""A preset is written whole, or not at all."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from keras_mmfusion import presets
+from keras_mmfusion.presets import _save
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_metadata_is_filled_in(saved, model):
+    metadata = presets.info(saved)
+    assert metadata["schema_version"] == 1
+    assert (metadata["name"], metadata["version"]) == ("tiny", "1.2")
+    assert metadata["architecture"] == "keras_mmfusion>TinyFusion"
+    assert metadata["parameters"] == model.count_params()
+    assert metadata["inputs"]["wave"] == {
+        "shape": [6],
+        "dtype": "float32",
+        "units": "mV",
+        "sampling_rate": 360,
+    }
+    assert metadata["versions"]["backend"] == keras.backend.backend()
+    assert metadata["versions"]["keras"] == keras.__version__
+    assert set(metadata["files"]) == set(contents(saved)) - {"metadata.json"}
+    assert metadata["metrics"]["accuracy"]["mean"] == 0.75
+    assert (saved / "README.md").read_text() == "# Tiny\n"
+    assert (saved / "config.json").read_text().startswith("{\n  ")
+
+
+def test_metadata_of_a_preset_may_be_given_again(saved, tmp_path):
+    again = presets.save(
+        presets.load(saved), tmp_path / "again", metadata=presets.info(saved)
+    )
+    metadata = presets.info(again)
+    assert metadata["name"] == "tiny"
+    assert "golden.npz" not in metadata["files"]
+
+
+def test_interrupted_save_leaves_nothing(model, tmp_path, monkeypatch):
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_save._weights, "save", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        presets.save(model, tmp_path / "new")
+    assert not any(tmp_path.iterdir())
+
+
+def test_existing_folder_is_refused(model, saved):
+    before = contents(saved)
+    with pytest.raises(ValueError, match=r"must not exist yet.*overwrite=True"):
+        presets.save(model, saved)
+    assert contents(saved) == before
+
+
+def test_overwrite(model, saved):
+    presets.save(model, saved, overwrite=True)
+    assert set(contents(saved)) == {
+        "config.json",
+        "metadata.json",
+        "model.weights.h5",
+    }
+    assert [path.name for path in saved.parent.iterdir()] == ["tiny"]
+    presets.verify(saved)
+
+
+@pytest.mark.parametrize("when", ["writing", "renaming"])
+def test_failed_overwrite_leaves_the_old_one(model, saved, monkeypatch, when):
+    before = contents(saved)
+
+    def fail(*args):
+        raise OSError("disk full")
+
+    if when == "writing":
+        monkeypatch.setattr(_save._weights, "save", fail)
+    else:
+        path_type = type(saved)
+        rename = path_type.rename
+        monkeypatch.setattr(
+            path_type,
+            "rename",
+            lambda self, to: (fail if self.suffix == ".new" else rename)(self, to),
+        )
+    with pytest.raises(OSError, match="disk full"):
+        presets.save(model, saved, overwrite=True)
+    monkeypatch.undo()
+    assert contents(saved) == before
+    assert [path.name for path in saved.parent.iterdir()] == ["tiny"]
+
+
+def test_only_a_preset_is_overwritten(model, tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(ValueError, match="Only a preset may be replaced"):
+        presets.save(model, tmp_path, overwrite=True)
+    assert (tmp_path / "thesis.tex").exists()
+
+
+def test_without_weights(model, tmp_path):
+    folder = presets.save(
+        model,
+        tmp_path / "bare",
+        weights=False,
+        metadata={"recipe": {"command": "python recipes/bare/train.py"}},
+    )
+    assert "no trained weights" in str(presets.info(folder))
+    with pytest.raises(ValueError, match=r"no trained weights.*recipes/bare/train"):
+        presets.load(folder)
+    assert presets.load(folder, load_weights=False).count_params()
+    assert presets.verify(folder)["golden_difference"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"metadata": {"surprise": 1}}, r"unknown=\['surprise'\]"),
+        ({"metadata": {"inputs": {"wav": {}}}}, r"name inputs.*\['wav'\]"),
+        ({"metadata": {"metrics": {"loss": float("nan")}}}, "written as JSON"),
+        ({"metadata": {"name": "a b"}}, "name of a preset"),
+        ({"files": {"config.json": "{}"}}, "plain names"),
+        ({"files": {"../x": "y"}}, "plain names"),
+        ({"files": {"x": 3}}, "contents as str or bytes"),
+        ({"preprocessor": object()}, "get_config|preprocessor"),
+        ({"golden": {"wave": np.zeros((1, 6))}, "weights": False}, "need weights"),
+        (
+            {"golden": {"wave": np.full((1, 6), np.nan), "text": np.zeros((1, 2))}},
+            "NaN",
+        ),
+    ],
+)
+def test_arguments_are_checked(model, tmp_path, arguments, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        presets.save(model, tmp_path / "x", **arguments)
+    assert not any(tmp_path.iterdir())
+
+
+def test_large_golden_arrays(model, inputs, tmp_path, monkeypatch):
+    monkeypatch.setattr(_save._json, "MAX_BYTES", 10_000)
+    many = {name: np.repeat(value, 100, axis=0) for name, value in inputs.items()}
+    with pytest.raises(ValueError, match=r"Golden .* must fit in 10,000 bytes"):
+        presets.save(model, tmp_path / "x", golden=many)
+
+
+def test_file_is_copied_from_its_path(model, tmp_path):
+    log = tmp_path / "log.csv"
+    log.write_text("epoch\n")
+    folder = presets.save(model, tmp_path / "x", files={"train_log.csv": log})
+    assert (folder / "train_log.csv").read_text() == "epoch\n"
+
+
+def test_unbuilt_model(tmp_path):
+    with pytest.raises(ValueError, match="built Keras model"):
+        presets.save(keras.Sequential([keras.layers.Dense(1)]), tmp_path / "x")
+
+
+def test_incomplete_get_config_is_found(make_model, inputs, tmp_path, monkeypatch):
+    """A layer whose config forgets something gives other outputs when rebuilt."""
+    model = make_model()
+    norm = next(
+        layer
+        for layer in model.layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+    )
+    norm.epsilon = 10.0  # `get_config` of the model does not know.
+    with pytest.raises(ValueError, match="leaves something out"):
+        presets.save(model, tmp_path / "x", golden=inputs)
+
+
+def test_config_of_other_weights_is_found(make_model, tmp_path):
+    model = make_model()
+    model.num_classes = 5  # The head has three.
+    with pytest.raises(ValueError, match=r"must take the weights.*leaves something"):
+        presets.save(model, tmp_path / "x")
+
+
+def test_order_of_config_keys_is_kept(make_model, tmp_path):
+    folder = presets.save(make_model(), tmp_path / "x")
+    config = json.loads((folder / "config.json").read_text())["config"]
+    assert list(config) == ["encoder", "num_classes", "dtype", "name"]
