@@ -1,0 +1,96 @@
+"""How a model learns that something is missing: NaN in, masks from there on."""
+
+import keras
+from keras import ops
+
+from keras_mmfusion._serialization import register
+
+
+@register()
+class SplitMissing(keras.layers.Layer):
+    """Replace NaN by zero and tell which steps hold anything at all.
+
+    Call arguments:
+        inputs: tensor `(batch, time, ...)`; NaN marks what is missing.
+
+    Output shape:
+        `(inputs, present)`: the same shape without NaN, and booleans
+        `(batch, time)`, False where every feature of a step is NaN.
+    """
+
+    def __init__(self, **kwargs):
+        # The cast to half precision belongs to the encoders.
+        super().__init__(autocast=False, **kwargs)
+
+    def call(self, inputs):
+        known = ops.logical_not(ops.isnan(inputs))
+        present = ops.any(known, axis=tuple(range(2, len(inputs.shape))))
+        filled = ops.where(known, inputs, ops.zeros_like(inputs))
+        return ops.cast(filled, self.compute_dtype), present
+
+    def compute_output_spec(self, inputs):
+        return (
+            keras.KerasTensor(inputs.shape, dtype=self.compute_dtype),
+            keras.KerasTensor(inputs.shape[:2], dtype="bool"),
+        )
+
+    def build(self, input_shape):
+        self.built = True
+
+
+@register()
+class AttachMask(keras.layers.Layer):
+    """Give encoded features the mask of their modality, as a Keras mask.
+
+    An encoder may drop its mask or change the length of time. Where the length
+    is kept, so is the mask; else a modality present anywhere counts as present
+    everywhere.
+
+    Call arguments:
+        inputs: list of features `(batch, T', features)` and booleans `(batch, T)`.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.supports_masking = True
+
+    def call(self, inputs, mask=None):
+        return ops.copy(inputs[0])
+
+    def compute_mask(self, inputs, mask=None):
+        features, present = inputs
+        if features.shape[1] == present.shape[1]:
+            return present
+        anywhere = ops.any(present, axis=1, keepdims=True)
+        return ops.broadcast_to(anywhere, ops.shape(features)[:2])
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape[0])
+
+    def build(self, input_shape):
+        self.built = True
+
+
+@register()
+class MaskedMean(keras.layers.Layer):
+    """Mean over the valid time steps; zero where there is none."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def call(self, inputs, mask=None):
+        if mask is None:
+            return ops.mean(inputs, axis=1)
+        weights = ops.cast(mask, inputs.dtype)[..., None]
+        total = ops.sum(inputs * weights, axis=1)
+        return total / ops.maximum(ops.sum(weights, axis=1), 1.0)
+
+    def compute_mask(self, inputs, mask=None):
+        return None
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], input_shape[2])
+
+    def build(self, input_shape):
+        self.built = True

@@ -1,0 +1,277 @@
+"""A classifier over named modalities: one encoder each, a fusion, a head."""
+
+import inspect
+
+import keras
+
+from keras_mmfusion._serialization import register
+from keras_mmfusion.layers.modality_dropout import ModalityDropout
+from keras_mmfusion.models._missing import AttachMask, MaskedMean, SplitMissing
+from keras_mmfusion.models._named_model import NamedModel
+from keras_mmfusion.models.fusions import get_fusion
+
+
+@register()
+class FusionClassifier(NamedModel):
+    """Encode each modality, fuse the sequences, classify.
+
+    Every modality is an input of its own name. NaN marks what is missing: single
+    NaN features count as zero, a time step that is NaN throughout is masked, and
+    a modality that is NaN throughout is left out of the fusion for that sample.
+
+    Args:
+        inputs: dict, name of a modality to the shape of one sample, time first,
+            such as `{"ecg": (32, 128, 4), "rhythm": (32, 2)}`. Its order is the
+            order of fusion; the first modality sets the length of the output.
+        encoders: dict, name of a modality to a Keras layer or model that yields
+            `(batch, time, features)`; `None` to fuse a modality as it is.
+        fusion: str or layer. One of `keras_mmfusion.models.FUSIONS`, such as
+            `"atd"`, `"step"` or `"concat"`, or a fusion layer. Not used when there
+            is one modality only. Defaults to `"atd"`.
+        num_classes: int. `0` leaves the head out: the model then returns the
+            features before it. Defaults to `2`.
+        dim: int. Width of the fused features. Defaults to `64`.
+        fusion_options: dict, further arguments of the fusion. Defaults to `None`.
+        decoder: layer between fusion and head, `(batch, time, dim)` to
+            `(batch, time, features)`, such as a temporal convolution.
+            Defaults to `None`.
+        pooling: `"mean"` over the valid steps, or `None` to classify every step.
+            Defaults to `"mean"`.
+        modality_dropout: float or list of floats. Share of the samples in
+            training that lose a modality, see `ModalityDropout`.
+            Defaults to `0.0`.
+        dropout: float. Dropout before the head. Defaults to `0.0`.
+        activation: Activation of the head, always computed in float32.
+            Defaults to `"softmax"`.
+
+    Call arguments:
+        inputs: dict of tensors `(batch, *shape)`, with exactly the names in
+            `inputs`.
+
+    Input shape:
+        `{name: (batch, *inputs[name])}`.
+
+    Output shape:
+        `(batch, num_classes)`, or `(batch, time, num_classes)` if `pooling=None`.
+
+    Raises:
+        ValueError: Names or shapes of modalities differ from `inputs`.
+
+    Example:
+
+    ```python
+    import keras
+    import numpy as np
+    from keras_mmfusion.models import FusionClassifier
+
+    model = FusionClassifier(
+        inputs={"load": (24, 7), "calendar": (24, 4)},
+        encoders={
+            "load": keras.layers.LSTM(32, return_sequences=True),
+            "calendar": keras.layers.Dense(32),
+        },
+        fusion="atd",
+        num_classes=3,
+    )
+    x = {"load": np.zeros((2, 24, 7)), "calendar": np.zeros((2, 24, 4))}
+    model.predict(x, verbose=0).shape  # (2, 3)
+    ```
+
+    Reference:
+        ATD (arXiv:2306.16950) §3.1, Fig. 1: an encoder a modality, the fusion, a
+        dense head. Masks, dropout and decoder are ours.
+    """
+
+    def __init__(
+        self,
+        inputs,
+        encoders,
+        fusion="atd",
+        num_classes=2,
+        dim=64,
+        fusion_options=None,
+        decoder=None,
+        pooling="mean",
+        modality_dropout=0.0,
+        dropout=0.0,
+        activation="softmax",
+        dtype=None,
+        **kwargs,
+    ):
+        inputs = {name: tuple(shape) for name, shape in dict(inputs).items()}
+        if not inputs or set(inputs) != set(encoders):
+            raise ValueError(
+                "Expected an encoder (or None) for each modality of `inputs`. "
+                f"Received: inputs={sorted(inputs)}, encoders={sorted(encoders)}."
+            )
+        if pooling not in ("mean", None):
+            raise ValueError(
+                f"`pooling` must be 'mean' or None. Received: pooling={pooling!r}."
+            )
+        taken = [
+            e.name for e in encoders.values() if e is not None and e.name in inputs
+        ]
+        if taken:
+            raise ValueError(
+                "An encoder needs a name other than those of the modalities. "
+                f"Received: encoders named {taken}. Rename them, for example "
+                f"{taken[0]}_encoder."
+            )
+        policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+        tensors = {
+            name: keras.Input(shape, name=name, dtype="float32")
+            for name, shape in inputs.items()
+        }
+        features = [
+            _encode(name, tensor, encoders[name], policy)
+            for name, tensor in tensors.items()
+        ]
+        if len(features) == 1:
+            x = keras.layers.Dense(dim, name="fusion", dtype=policy)(features[0])
+        else:
+            if _any(modality_dropout):
+                features = _drop_modalities(
+                    list(inputs), features, modality_dropout, policy
+                )
+            x = get_fusion(fusion, dim, fusion_options, dtype=policy)(features)
+        if decoder is not None:
+            x = decoder(x)
+        if pooling == "mean":
+            x = MaskedMean(name="pool", dtype=policy)(x)
+        if dropout:
+            x = keras.layers.Dropout(dropout, name="dropout", dtype=policy)(x)
+        if num_classes:
+            x = keras.layers.Dense(
+                num_classes, activation=activation, name="head", dtype="float32"
+            )(x)
+        super().__init__(inputs=tensors, outputs=x, **kwargs)
+        self.modalities = list(inputs)
+        self.num_classes = num_classes
+        self.preprocessor = None
+        self._settings = {
+            "fusion": fusion,
+            "num_classes": num_classes,
+            "dim": dim,
+            "fusion_options": dict(fusion_options or {}),
+            "pooling": pooling,
+            "modality_dropout": modality_dropout,
+            "dropout": dropout,
+            "activation": activation,
+        }
+        self._shapes = [[name, list(shape)] for name, shape in inputs.items()]
+        self._encoder_names = {
+            name: encoder.name if encoder is not None else None
+            for name, encoder in encoders.items()
+        }
+        self._decoder_name = decoder.name if decoder is not None else None
+        self._policy = policy
+
+    def get_config(self):
+        def saved(name):
+            return name and keras.saving.serialize_keras_object(self.get_layer(name))
+
+        fusion = self._settings["fusion"]
+        if not isinstance(fusion, str):
+            fusion = keras.saving.serialize_keras_object(fusion)
+        return {
+            **self._settings,
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": keras.dtype_policies.serialize(self._policy),
+            "fusion": fusion,
+            # Pairs, since the order of the modalities counts and JSON objects
+            # are often sorted.
+            "inputs": self._shapes,
+            "encoders": {k: saved(v) for k, v in self._encoder_names.items()},
+            "decoder": saved(self._decoder_name),
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        def restored(saved):
+            if not isinstance(saved, dict):
+                return saved
+            return keras.saving.deserialize_keras_object(
+                saved, custom_objects=custom_objects
+            )
+
+        config = dict(config)
+        config["encoders"] = {k: restored(v) for k, v in config["encoders"].items()}
+        for key in ("decoder", "fusion", "dtype"):
+            config[key] = restored(config.get(key))
+        return cls(**config)
+
+    def with_num_classes(self, num_classes):
+        """The same model with a fresh head for other classes.
+
+        Args:
+            num_classes: int. `0` leaves the head out.
+
+        Returns:
+            A new model; the weights below the head are copied.
+        """
+        config = {**self.get_config(), "num_classes": num_classes}
+        return self._with_body_of(type(self).from_config(config))
+
+    def _with_body_of(self, model):
+        for layer in model.layers:
+            if layer.name != "head":
+                layer.set_weights(self.get_layer(layer.name).get_weights())
+        model.preprocessor = self.preprocessor
+        return model
+
+    def fused_features(self, x, **kwargs):
+        """Array `(samples, time, dim)`: the output of the fusion.
+
+        Args:
+            x: dict of arrays, as for `predict`.
+            **kwargs: Arguments of `predict`, such as `batch_size`.
+        """
+        return self._predict_output({"fusion": self.get_layer("fusion")}, x, **kwargs)[
+            "fusion"
+        ]
+
+    def modality_features(self, x, **kwargs):
+        """Dict of arrays `(samples, time, features)`: each modality, encoded.
+
+        Args:
+            x: dict of arrays, as for `predict`.
+            **kwargs: Arguments of `predict`, such as `batch_size`.
+        """
+        layers = {name: self.get_layer(f"{name}_features") for name in self.modalities}
+        return self._predict_output(layers, x, **kwargs)
+
+    def _predict_output(self, layers, x, **kwargs):
+        outputs = {name: layer.output for name, layer in layers.items()}
+        self.check_inputs(x)
+        part = keras.Model(self.input, outputs)
+        return part.predict(x, **{"verbose": 0, **kwargs})
+
+
+def _encode(name, tensor, encoder, policy):
+    filled, present = SplitMissing(name=f"{name}_missing", dtype=policy)(tensor)
+    if encoder is None:
+        encoded = filled
+    elif "mask" in inspect.signature(encoder.call).parameters:
+        encoded = encoder(filled, mask=present)
+    else:
+        encoded = encoder(filled)
+    if len(encoded.shape) != 3:
+        raise ValueError(
+            f"The encoder of {name!r} must yield (batch, time, features). "
+            f"Received: an output of shape {tuple(encoded.shape)}."
+        )
+    return AttachMask(name=f"{name}_features", dtype=policy)([encoded, present])
+
+
+def _drop_modalities(names, features, rate, policy):
+    drop = ModalityDropout(rate, name="modality_dropout", dtype=policy)
+    features, masks = drop(features)
+    return [
+        AttachMask(name=f"{name}_kept", dtype=policy)([feature, mask])
+        for name, feature, mask in zip(names, features, masks, strict=True)
+    ]
+
+
+def _any(rate):
+    return any(rate) if isinstance(rate, (list, tuple)) else bool(rate)
