@@ -1,0 +1,190 @@
+"""The labelled beats of one recording, and the files they are written to."""
+
+import csv
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+UNCLASSIFIABLE = "Q"
+ANNOTATOR = "mmf"
+
+
+@dataclass(frozen=True)
+class BeatLabels:
+    """The class of every beat of one ECG recording.
+
+    Attributes:
+        record: str. Name of the record.
+        fs: float. Sampling rate of the record in hertz.
+        samples: int64 array `(beats,)`, sample number of each R peak at `fs`.
+        labels: str array `(beats,)` of AAMI classes; `"Q"` where a beat cannot
+            be classified.
+        probabilities: float32 array `(beats, classes)`; zeros for `"Q"`.
+        classes: tuple of str, one per column of `probabilities`.
+        reasons: str array `(beats,)`; empty, or why a beat is `"Q"`.
+        leads: tuple of str. Leads the labels come from.
+        beat_source: str. Where the R peaks come from: the annotator, such as
+            `"atr"`, or `"xqrs"` for detected ones.
+
+    Example:
+
+    ```python
+    labels = BeatLabels.from_probabilities(
+        "demo", 360.0, [180, 540], [[0.9, 0.0, 0.1, 0.0]] * 2, leads=("MLII",)
+    )
+    labels.counts()  # {"N": 2, "S": 0, "V": 0, "F": 0, "Q": 0}
+    ```
+    """
+
+    record: str
+    fs: float
+    samples: np.ndarray
+    labels: np.ndarray
+    probabilities: np.ndarray
+    classes: tuple
+    reasons: np.ndarray
+    leads: tuple
+    beat_source: str = "atr"
+
+    @classmethod
+    def from_probabilities(
+        cls,
+        record,
+        fs,
+        samples,
+        probabilities,
+        classes=("N", "S", "V", "F"),
+        reasons=None,
+        leads=(),
+        beat_source="atr",
+    ):
+        """Label each beat with its most probable class, or `"Q"` with a reason.
+
+        Args:
+            record: str. Name of the record.
+            fs: float. Sampling rate of the record in hertz.
+            samples: int array `(beats,)`.
+            probabilities: array `(beats, classes)`. Rows that are not finite
+                are unclassifiable even without a reason.
+            classes: tuple of str.
+            reasons: str array `(beats,)`, empty for usable beats.
+                Defaults to `None` (all are usable).
+            leads: tuple of str.
+            beat_source: str. Defaults to `"atr"`.
+
+        Returns:
+            `BeatLabels`.
+        """
+        samples = np.asarray(samples, dtype="int64").reshape(-1)
+        probabilities = np.array(probabilities, dtype="float32")
+        probabilities = probabilities.reshape(len(samples), len(classes))
+        if reasons is None:
+            reasons = [""] * len(samples)
+        # Object arrays, so that a long reason is not cut to the longest one so far.
+        reasons = np.array(reasons, dtype=object).reshape(-1)
+        broken = ~np.isfinite(probabilities).all(axis=1)
+        reasons[broken & (reasons == "")] = "no finite probability"
+        unusable = reasons != ""
+        probabilities[unusable] = 0.0
+        labels = np.array(classes, dtype="<U1")[probabilities.argmax(axis=1)]
+        labels[unusable] = UNCLASSIFIABLE
+        return cls(
+            record=str(record),
+            fs=float(fs),
+            samples=samples,
+            labels=labels,
+            probabilities=probabilities,
+            classes=tuple(classes),
+            reasons=reasons.astype(str),
+            leads=tuple(leads),
+            beat_source=str(beat_source),
+        )
+
+    @property
+    def times(self):
+        """Seconds from the beginning of the record to each R peak, float64."""
+        return self.samples / self.fs
+
+    def __len__(self):
+        return len(self.samples)
+
+    def counts(self):
+        """Number of beats of each class, `"Q"` last, as a dict."""
+        names = dict.fromkeys((*self.classes, UNCLASSIFIABLE))
+        return {name: int((self.labels == name).sum()) for name in names}
+
+    def ectopic_per_hour(self, duration):
+        """Beats of the classes S, V and F per hour.
+
+        Args:
+            duration: float. Length of the recording in seconds.
+
+        Returns:
+            dict from class to float.
+        """
+        hours = max(float(duration), 1e-9) / 3600
+        counts = self.counts()
+        return {name: counts.get(name, 0) / hours for name in ("S", "V", "F")}
+
+    def to_csv(self, path):
+        """Write a table with one row a beat; the file appears whole or not at all.
+
+        Columns: `time_s`, `sample`, `label`, `reason` and, for each class,
+        `p_<class>`.
+
+        Args:
+            path: Path of the file, replaced if it exists.
+        """
+        path = Path(path)
+        with tempfile.TemporaryDirectory(prefix=".mmfusion-", dir=path.parent) as tmp:
+            part = Path(tmp) / "beats.csv"
+            with open(part, "w", newline="", encoding="utf-8") as file:
+                writer = csv.writer(file, lineterminator="\n")
+                columns = [f"p_{name}" for name in self.classes]
+                writer.writerow(["time_s", "sample", "label", "reason", *columns])
+                writer.writerows(
+                    [f"{time:.4f}", sample, label, reason, *(f"{p:.4f}" for p in row)]
+                    for time, sample, label, reason, row in zip(
+                        self.times.tolist(),
+                        self.samples.tolist(),
+                        self.labels.tolist(),
+                        self.reasons.tolist(),
+                        self.probabilities.tolist(),
+                        strict=True,
+                    )
+                )
+            os.replace(part, path)
+
+    def to_wfdb(self, path):
+        """Write a WFDB annotation file; it appears whole or not at all.
+
+        The codes are the AAMI classes N, S, V, F and Q themselves, all of which
+        are WFDB beat codes.
+
+        Args:
+            path: Path of the file. Its extension is the annotator: write
+                `"100.mmf"` and read it by `wfdb.rdann("100", "mmf")`.
+        """
+        try:
+            import wfdb
+        except ImportError as error:
+            raise ImportError(
+                "Writing WFDB annotations needs the package wfdb: "
+                "pip install 'keras_mmfusion[ecg]'"
+            ) from error
+        path = Path(path)
+        with tempfile.TemporaryDirectory(prefix=".mmfusion-", dir=path.parent) as tmp:
+            # wfdb accepts letters, digits and dashes only in names; ours may
+            # hold anything, so the file gets its name when it is moved.
+            wfdb.wrann(
+                "beats",
+                ANNOTATOR,
+                self.samples,
+                symbol=self.labels.tolist(),
+                fs=self.fs,
+                write_dir=tmp,
+            )
+            os.replace(Path(tmp) / f"beats.{ANNOTATOR}", path)

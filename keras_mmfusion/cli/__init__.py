@@ -1,0 +1,106 @@
+"""The command `mmfusion`: label, evaluate and picture the beats of ECG records."""
+
+import argparse
+import os
+import sys
+import warnings
+
+from keras_mmfusion._version import __version__
+
+_DESCRIPTION = """\
+Label the heart beats of ECG records with trained multimodal models.
+
+  mmfusion demo                          labels a real excerpt and draws it
+  mmfusion annotate 100                  beats are detected, then labelled
+  mmfusion annotate ecg.csv --fs 250     the same from a table in mV
+  mmfusion evaluate mitdb/1*.hea         compares with the cardiologists' labels
+  mmfusion presets                       lists the trained models
+
+Not a medical device: for research and teaching only."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that puts a wrong argument into one line, like all other errors."""
+
+    def error(self, message):
+        raise _UsageError(f"{message} (see: {self.prog} --help)")
+
+
+class _UsageError(Exception):
+    pass
+
+
+def main(argv=None):
+    """Run the command `mmfusion`.
+
+    Args:
+        argv: List of str. The arguments; defaults to those of the process.
+
+    Returns:
+        int. Exit code: 0, or 2 after an error, which is one line on stderr.
+
+    Example:
+
+    ```python
+    from keras_mmfusion.cli import main
+
+    main(["annotate", "mitdb/100", "--output-dir", "labels"])
+    ```
+    """
+    try:
+        args = _parser().parse_args(argv)
+        _prepare_backend()
+        with warnings.catch_warnings():
+            if not sys.warnoptions:
+                # Those of libraries about themselves; ours are printed.
+                warnings.simplefilter("ignore")
+            return args.run(args) or 0
+    except BrokenPipeError:
+        # The reader of our output (`| head`) has gone; that is no error of ours.
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+        return 0
+    except KeyboardInterrupt:
+        print("mmfusion: interrupted, nothing was written", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if not _is_expected(error):
+            raise
+        line = " ".join(str(error).split()) or type(error).__name__
+        print(f"mmfusion: error: {line}", file=sys.stderr)
+        return 2
+
+
+def _parser():
+    from keras_mmfusion.cli import annotate, demo, evaluate, presets
+
+    parser = _Parser(
+        prog="mmfusion",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"mmfusion {__version__}"
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for module in (annotate, evaluate, demo, presets):
+        module.add_parser(commands)
+    return parser
+
+
+def _prepare_backend():
+    from keras_mmfusion.cli._backend import choose_backend
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    notice = choose_backend()
+    if notice:
+        print(f"mmfusion: {notice}", file=sys.stderr)
+
+
+def _is_expected(error):
+    """Whether an error says what the user has to do; all others are our bugs."""
+    from keras_mmfusion.datasets import RecordError
+
+    expected = (_UsageError, RecordError, ImportError, OSError)
+    # By name, because importing the presets imports Keras.
+    names = {base.__name__ for base in type(error).__mro__}
+    return isinstance(error, expected) or "PresetError" in names

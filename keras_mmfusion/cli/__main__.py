@@ -1,0 +1,7 @@
+"""`python -m keras_mmfusion.cli` is the command `mmfusion`."""
+
+import sys
+
+from keras_mmfusion.cli import main
+
+sys.exit(main())

@@ -1,0 +1,59 @@
+"""Choose a Keras backend that is installed, before Keras is imported."""
+
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+
+# The lightest first.
+BACKENDS = {"jax": "jax", "tensorflow": "tensorflow", "torch": "torch"}
+
+
+def choose_backend():
+    """Set `KERAS_BACKEND` when neither it nor Keras' own file names a usable one.
+
+    Keras writes `tensorflow` into `~/.keras/keras.json` when it is imported
+    first, installed or not; such an entry is passed over.
+
+    Returns:
+        str. A notice for the user, or `None` when nothing was changed.
+
+    Raises:
+        ImportError: No backend is installed, or not the one asked for.
+    """
+    if "keras" in sys.modules:
+        return None
+    wanted = os.environ.get("KERAS_BACKEND")
+    if wanted:
+        if wanted in BACKENDS and not _installed(wanted):
+            raise ImportError(
+                f"KERAS_BACKEND asks for {wanted}, which is not installed: "
+                f"pip install 'keras_mmfusion[{wanted},ecg]', or set another one."
+            )
+        return None
+    configured = _configured()
+    # Any other backend (openvino) is Keras' business.
+    if configured and (configured not in BACKENDS or _installed(configured)):
+        return None
+    for name in BACKENDS:
+        if _installed(name):
+            os.environ["KERAS_BACKEND"] = name
+            return f"using the {name} backend (set KERAS_BACKEND to choose)"
+    raise ImportError(
+        "Keras needs a backend and none is installed: "
+        "pip install 'keras_mmfusion[jax,ecg]' (or [tensorflow,ecg], [torch,ecg])."
+    )
+
+
+def _installed(name):
+    return importlib.util.find_spec(BACKENDS[name]) is not None
+
+
+def _configured():
+    home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
+    try:
+        text = (Path(home) / "keras.json").read_text(encoding="utf-8")
+        return json.loads(text).get("backend")
+    except (OSError, ValueError, AttributeError):
+        return None

@@ -1,0 +1,94 @@
+"""Output files that appear together at the end, or not at all."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from keras_mmfusion.datasets import RecordError
+
+
+@contextlib.contextmanager
+def staged(paths, force=False):
+    """Write several files to temporaries, and move them in place together.
+
+    Args:
+        paths: List of paths of the files to write. Missing folders are made.
+        force: bool. Whether files that exist may be replaced.
+
+    Yields:
+        List of temporary paths with the same names, beside the final ones.
+        They are moved when the block ends, and removed when it raises.
+
+    Raises:
+        RecordError: A file exists and `force` is not set, or its folder
+            cannot be written to. Raised before the block is entered.
+    """
+    paths = [Path(path) for path in paths]
+    for path in paths:
+        if path.is_dir():
+            raise RecordError(f"{path} is a folder. Name a file to write.")
+        if path.exists() and not force:
+            raise RecordError(
+                f"{path} exists. Add --force to replace it, or write elsewhere."
+            )
+    made, rooms = [], {}
+    try:
+        for path in paths:
+            if path.parent not in rooms:
+                made += _make_folder(path.parent)
+                rooms[path.parent] = _make_room(path.parent)
+        parts = [rooms[path.parent] / path.name for path in paths]
+        yield parts
+        _publish(parts, paths)
+        made = []
+    finally:
+        for room in rooms.values():
+            shutil.rmtree(room, ignore_errors=True)
+        for folder in reversed(made):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
+def _make_folder(folder):
+    """Make a folder and its parents; returns those that were missing."""
+    missing = [f for f in (folder, *folder.parents) if not f.exists()][::-1]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _not_writable(folder, error) from error
+    return missing
+
+
+def _make_room(folder):
+    try:
+        return Path(tempfile.mkdtemp(prefix=".mmfusion-", dir=folder))
+    except OSError as error:
+        raise _not_writable(folder, error) from error
+
+
+def _not_writable(folder, error):
+    return RecordError(
+        f"Cannot write to the folder {folder} ({error.strerror}). Choose another one."
+    )
+
+
+def _publish(parts, paths):
+    """Move all files, or none: those replaced are kept aside until all are moved."""
+    done = []
+    try:
+        for part, path in zip(parts, paths, strict=True):
+            aside = None
+            if path.exists():
+                aside = part.with_name(part.name + ".old")
+                os.replace(path, aside)
+            done.append((path, aside))
+            os.replace(part, path)
+    except BaseException:
+        for path, aside in reversed(done):
+            if aside is not None:
+                os.replace(aside, path)
+            else:
+                path.unlink(missing_ok=True)
+        raise

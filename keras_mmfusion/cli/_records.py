@@ -1,0 +1,163 @@
+"""What the commands share: arguments, reading records, finding beats, labelling."""
+
+import argparse
+import math
+from dataclasses import replace
+from pathlib import Path
+
+from keras_mmfusion.datasets import RecordError
+
+DETECT = "detect"
+
+
+def rate(text):
+    """Argument type: a sampling rate in hertz."""
+    value = _number(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(
+            f"expected a sampling rate above 0 Hz. Received: {text!r}"
+        )
+    return value
+
+
+def seconds(text):
+    """Argument type: a time in seconds, 0 or more."""
+    value = _number(text)
+    if not value >= 0:
+        raise argparse.ArgumentTypeError(
+            f"expected seconds, 0 or more. Received: {text!r}"
+        )
+    return value
+
+
+def add_model_arguments(parser):
+    """Arguments of every command that labels beats."""
+    parser.add_argument(
+        "--lead",
+        action="append",
+        metavar="NAME",
+        help="lead to use, by name; repeat it for two leads "
+        "(default: MLII or II, then a chest lead)",
+    )
+    parser.add_argument(
+        "--preset",
+        default="atd_mitbih",
+        help="trained model to use (default: %(default)s; see: mmfusion presets)",
+    )
+    parser.add_argument(
+        "--causal",
+        action="store_true",
+        help="label each beat from its past only (uses PRESET_causal)",
+    )
+    parser.add_argument(
+        "--fs",
+        type=rate,
+        metavar="HZ",
+        help="sampling rate; needed for CSV files, which do not tell",
+    )
+    parser.add_argument(
+        "--no-verify",
+        action="store_true",
+        help="use a record even though a checksum is wrong or its beats do not "
+        "fit its signal",
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="replace output files that exist"
+    )
+
+
+def read_record(path, args):
+    """Read a WFDB record or a CSV file, without beats."""
+    from keras_mmfusion.datasets import read_csv, read_wfdb
+
+    if is_csv(path):
+        if args.fs is None:
+            raise RecordError(
+                f"{path} does not tell its sampling rate. Add it, such as --fs 360."
+            )
+        record = read_csv(path, args.fs)
+    elif args.fs is not None:
+        raise RecordError(
+            f"--fs is for CSV files; the header of {path} has its sampling rate."
+        )
+    else:
+        record = read_wfdb(path, verify=not args.no_verify)
+    for name in args.lead or ():
+        record.lead_index(name)
+    return record
+
+
+def with_beats(record, path, source, args, progress=None):
+    """Add beats to a record: detected ones, or those of an annotation file.
+
+    Args:
+        record: `ECGRecord`.
+        path: Path it was read from.
+        source: str. `"detect"` or the extension of an annotation file.
+        args: Arguments of the command.
+        progress: Callable `(done, total)` for the detection, or `None`.
+
+    Returns:
+        `ECGRecord` with at least one beat.
+    """
+    from keras_mmfusion.datasets import read_beats
+    from keras_mmfusion.preprocessing.beat_detection import (
+        check_alignment,
+        detect_beats,
+    )
+
+    if source == DETECT:
+        lead = args.lead[0] if args.lead else None
+        beats = detect_beats(record, lead=lead, progress=progress)
+        return replace(record, beats=beats, symbols=None)
+    stem = base_path(path)
+    beats, symbols = read_beats(stem, source, len(record.signals), record.fs)
+    if not len(beats):
+        raise RecordError(
+            f"{stem}.{source} holds no heart beat. Name another annotation file, or "
+            "have the beats detected (--beats detect)."
+        )
+    record = replace(record, beats=beats, symbols=symbols)
+    if not args.no_verify:
+        check_alignment(record)
+        _require_pulse(record, f"{stem}.{source}")
+    return record
+
+
+def _require_pulse(record, name):
+    """Refuse a handful of beats in a long record: damaged, or no list of all beats."""
+    minutes = record.duration / 60
+    if minutes > 0.5 and len(record.beats) < 6 * minutes:
+        raise RecordError(
+            f"{name} marks only {len(record.beats)} beats in {minutes:.1f} minutes. "
+            "Each heart beat has to be marked, because the rhythm tells part of the "
+            "class. Have the beats detected (--beats detect)."
+        )
+
+
+def load_model(args):
+    """The model that `--preset` and `--causal` ask for."""
+    from keras_mmfusion import presets
+
+    return presets.load(args.preset + "_causal" if args.causal else args.preset)
+
+
+def is_csv(path):
+    return Path(path).suffix.lower() == ".csv"
+
+
+def base_path(path):
+    """Path of a record without extension, to which annotators are appended."""
+    path = Path(path)
+    known = path.suffix.lower() in {".hea", ".dat", ".csv"}
+    return path.with_suffix("") if known else path
+
+
+def _number(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"expected a number. Received: {text!r}")
+    return value

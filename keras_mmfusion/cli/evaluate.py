@@ -1,0 +1,270 @@
+"""`mmfusion evaluate`: compare the labels of records with reference annotations."""
+
+import csv
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from keras_mmfusion.cli import _records
+from keras_mmfusion.cli._outputs import staged
+from keras_mmfusion.cli._progress import progress_bar
+from keras_mmfusion.metrics import NO_BEAT, beat_metrics, confusion_matrix, match_beats
+
+CLASSES = ("N", "S", "V", "F")
+_UNKNOWN = "?"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Reference and predicted labels of one record, or of several pooled.
+
+    Attributes:
+        name: str. Record name.
+        reference: str array `(beats,)` of AAMI classes.
+        predicted: str array `(beats,)`, `NO_BEAT` where none was detected.
+        extra: str array, labels of detections that are no reference beat.
+        left_out: int. Reference beats without an AAMI class (`?`).
+    """
+
+    name: str
+    reference: np.ndarray
+    predicted: np.ndarray
+    extra: np.ndarray
+    left_out: int = 0
+
+    def metrics(self):
+        """`BeatMetrics` over N, S, V and F."""
+        return beat_metrics(self.reference, self.predicted, CLASSES, self.extra)
+
+
+def add_parser(commands):
+    parser = commands.add_parser(
+        "evaluate",
+        help="compare labels with reference annotations",
+        description="Compare the labels of WFDB records with their reference "
+        "annotations, in the manner of AAMI EC57: sensitivity (Se), positive "
+        "predictivity (+P) and F1 of each class, per record and for all beats "
+        "together (gross). Reference beats of class Q are left out.",
+    )
+    parser.add_argument("records", nargs="+", metavar="RECORD", help="WFDB record")
+    parser.add_argument(
+        "--reference",
+        default="atr",
+        metavar="EXT",
+        help="annotation file with the reference labels (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--beats",
+        default=None,
+        metavar="SOURCE",
+        help="where the model gets its beats: an annotation file (default: the "
+        "reference) or 'detect' (the XQRS detector)",
+    )
+    parser.add_argument(
+        "--csv", type=Path, metavar="FILE", help="write the numbers to a table as well"
+    )
+    _records.add_model_arguments(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args):
+    """Run the command; `args` are its parsed arguments."""
+    args.beats = args.beats or args.reference
+    if args.csv:
+        with staged([args.csv], args.force) as (part,):
+            comparisons = _compare_all(args)
+            _write_table(part, comparisons)
+    else:
+        comparisons = _compare_all(args)
+    print(report(comparisons, args))
+    if args.csv:
+        print(f"\nWrote {args.csv}")
+    return 0
+
+
+def compare(record, labels, name=None):
+    """Pair labelled beats with reference beats.
+
+    Args:
+        record: `ECGRecord` with the reference beats and symbols.
+        labels: `BeatLabels` of the same recording.
+        name: str. Defaults to the name of the record.
+
+    Returns:
+        `Comparison`. Beats are paired by place if `labels` has those of the
+        record, else within 150 ms.
+    """
+    from keras_mmfusion.datasets.mitbih import AAMI_CLASSES, aami_labels
+
+    codes = aami_labels(record.symbols)
+    names = np.array((*AAMI_CLASSES, _UNKNOWN), dtype="<U1")
+    reference = names[codes]  # -1 is the last one
+    if np.array_equal(labels.samples, record.beats):
+        predicted, extra = labels.labels, np.empty(0, "<U1")
+    else:
+        mine, theirs = match_beats(record.beats, labels.samples, record.fs)
+        predicted = np.full(len(reference), NO_BEAT, "<U1")
+        predicted[mine] = labels.labels[theirs]
+        extra = np.delete(labels.labels, theirs)
+    known = codes >= 0
+    return Comparison(
+        name or record.name,
+        reference[known],
+        predicted[known],
+        extra,
+        int((~known).sum()),
+    )
+
+
+def pool(comparisons, name="gross"):
+    """All beats of several `Comparison`s together."""
+    return Comparison(
+        name,
+        np.concatenate([c.reference for c in comparisons]),
+        np.concatenate([c.predicted for c in comparisons]),
+        np.concatenate([c.extra for c in comparisons]),
+        sum(c.left_out for c in comparisons),
+    )
+
+
+def report(comparisons, args):
+    """The tables and what has to be said about them, as text."""
+    gross = pool(comparisons)
+    rows = comparisons if len(comparisons) == 1 else [*comparisons, gross]
+    source = "XQRS detections" if args.beats == _records.DETECT else f".{args.beats}"
+    width = max(len(c.name) for c in [*comparisons, gross])
+    lines = [
+        f"Model {args.preset}{'_causal' if args.causal else ''}, beats: {source}, "
+        f"reference: .{args.reference}",
+        "",
+        f"{'':{width}} {'':>7} {'':>5} "
+        + " ".join(f"|{name:^20}" for name in CLASSES)
+        + " | macro-F1     Cohen",
+        f"{'record':{width}} {'beats':>7} {'acc':>5} "
+        + " ".join("|    Se     +P     F1" for _ in CLASSES)
+        + " |   NSV  NSVF  kappa    jk",
+    ]
+    lines += [_row(comparison, width) for comparison in rows]
+    lines += ["", *confusion_text(gross), *_remarks(gross, args)]
+    return "\n".join(lines)
+
+
+def confusion_text(comparison):
+    """Confusion matrix of a `Comparison`, as lines of text."""
+    rows = (*CLASSES, "Q")
+    rows = [r for r in rows if r in CLASSES or (comparison.reference == r).any()]
+    columns = [*CLASSES, "Q"]
+    if (comparison.predicted == NO_BEAT).any() or len(comparison.extra):
+        columns.append(NO_BEAT)
+    names = (*CLASSES, "Q", NO_BEAT)
+    counts = confusion_matrix(comparison.reference, comparison.predicted, names)
+    titles = {NO_BEAT: "missed"}
+    lines = ["Confusion matrix (rows: reference, columns: model)"]
+    lines.append(" " * 8 + "".join(f"{titles.get(c, c):>8}" for c in columns))
+    for row in rows:
+        cells = [counts[names.index(row), names.index(c)] for c in columns]
+        lines.append(f"  {row:6}" + "".join(f"{cell:8,}" for cell in cells))
+    if len(comparison.extra):
+        cells = [(comparison.extra == c).sum() for c in columns[:-1]]
+        lines.append(f"  {'extra':6}" + "".join(f"{cell:8,}" for cell in cells))
+    return lines
+
+
+def _compare_all(args):
+    model = None
+    comparisons = []
+    update = progress_bar("Evaluating records", "record")
+    for done, path in enumerate(args.records, 1):
+        record = _records.read_record(path, args)
+        reference = _records.with_beats(record, path, args.reference, args)
+        if args.beats == args.reference:
+            given = reference
+        else:
+            given = _records.with_beats(record, path, args.beats, args)
+        model = model or _records.load_model(args)
+        labels = model.predict_record(given, leads=args.lead)
+        labels = replace(labels, beat_source=args.beats)
+        comparisons.append(compare(reference, labels))
+        update(done, len(args.records))
+    return comparisons
+
+
+def _row(comparison, width):
+    result = comparison.metrics()
+    cells = [f"{comparison.name:{width}} {int(result.support.sum()):7,}"]
+    cells.append(_percent(result.accuracy, 5))
+    for values in zip(result.sensitivity, result.precision, result.f1, strict=True):
+        cells.append("|" + " ".join(_percent(v, 6) for v in values))
+    cells.append("|" + _percent(result.macro_f1_nsv, 6))
+    cells.append(_percent(result.macro_f1, 5))
+    cells.append(_fraction(result.kappa, 6) + _fraction(result.j_kappa, 6))
+    return " ".join(cells)
+
+
+def _remarks(gross, args):
+    lines = [
+        "",
+        "acc, Se, +P and F1 in percent; – where there is nothing to divide by.",
+    ]
+    left_out = int((gross.reference == "Q").sum())
+    lines.append(
+        f"Left out of the table: {left_out:,} reference beats of class Q (paced, "
+        f"unclassifiable) and {gross.left_out:,} without a class. A beat that the "
+        "model calls Q counts as an error."
+    )
+    if args.beats != args.reference:
+        missed = int((gross.predicted == NO_BEAT).sum())
+        found, extra = len(gross.predicted) - missed, len(gross.extra)
+        lines.append(
+            "Detection within 150 ms (EC57), whole record: "
+            f"Se {_percent(found / len(gross.predicted), 0)}, "
+            f"+P {_percent(found / max(found + extra, 1), 0)}; {missed:,} missed beats "
+            f"(count against Se) and {extra:,} extra ones (count against +P)."
+        )
+    return lines
+
+
+def _write_table(path, comparisons):
+    rows = [*comparisons, pool(comparisons)]
+    header = ["record", "beats", "accuracy"]
+    header += [f"{name}_{kind}" for name in CLASSES for kind in ("Se", "+P", "F1")]
+    header += ["macro_f1_NSV", "macro_f1_NSVF", "kappa", "j_kappa"]
+    header += ["missed", "extra", "left_out_Q"]
+    header += [f"{row}>{column}" for row in CLASSES for column in (*CLASSES, "Q")]
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        for comparison in rows:
+            writer.writerow(_table_row(comparison))
+
+
+def _table_row(comparison):
+    result = comparison.metrics()
+    triples = zip(result.sensitivity, result.precision, result.f1, strict=True)
+    numbers = [result.accuracy, *(v for triple in triples for v in triple)]
+    numbers += [
+        result.macro_f1_nsv,
+        result.macro_f1,
+        result.kappa,
+        result.j_kappa,
+    ]
+    names = (*CLASSES, "Q")
+    counts = confusion_matrix(comparison.reference, comparison.predicted, names)
+    return [
+        comparison.name,
+        int(result.support.sum()),
+        *("" if np.isnan(v) else f"{v:.6f}" for v in numbers),
+        int((comparison.predicted == NO_BEAT).sum()),
+        len(comparison.extra),
+        int((comparison.reference == "Q").sum()),
+        *counts[: len(CLASSES)].ravel().tolist(),
+    ]
+
+
+def _percent(value, width):
+    return "–".rjust(width) if np.isnan(value) else f"{100 * value:{width}.1f}"
+
+
+def _fraction(value, width):
+    return "–".rjust(width) if np.isnan(value) else f"{value:{width}.3f}"
