@@ -1,0 +1,180 @@
+"""MIT-BIH recordings as model inputs, and the segments that training draws."""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from keras_mmfusion.datasets import mitbih
+from keras_mmfusion.preprocessing import BeatPreprocessor
+
+INTERPATIENT_CLASSES = ("N", "S", "V", "F")
+PROTOCOLS = ("interpatient", "random_nlrav", "random_aami5")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Inputs and labels of one recording; label -1 is not scored.
+
+    `held_out` marks beats that no training may see the label of.
+    """
+
+    name: str
+    modalities: dict
+    labels: np.ndarray
+    held_out: np.ndarray
+
+
+def classes_of(protocol):
+    return {
+        "interpatient": INTERPATIENT_CLASSES,
+        "random_nlrav": mitbih.NLRAV_CLASSES,
+        "random_aami5": mitbih.AAMI_CLASSES,
+    }[protocol]
+
+
+def load(protocol, preprocessor=None, data_dir=None, records=None):
+    """All recordings that a protocol uses, read and preprocessed from WFDB files."""
+    if records is None:
+        interpatient = protocol == "interpatient"
+        records = mitbih.DS1 + mitbih.DS2 if interpatient else mitbih.RECORDS
+    preprocessor = preprocessor or BeatPreprocessor()
+    recordings = []
+    for record in mitbih.load_mitbih(records, data_dir):
+        if protocol == "random_nlrav":
+            labels = mitbih.nlrav_labels(record.symbols)
+        else:
+            labels = mitbih.aami_labels(record.symbols)
+        labels[labels >= len(classes_of(protocol))] = -1
+        modalities = preprocessor(record).modalities
+        held_out = np.zeros(len(labels), bool)
+        recordings.append(Recording(record.name, modalities, labels, held_out))
+    if protocol != "interpatient":
+        recordings = _hold_out_beats(recordings)
+    return recordings
+
+
+def _hold_out_beats(recordings, share=0.2, seed=0):
+    """The random split: of every class, a fifth of the beats of all records."""
+    labels = np.concatenate([r.labels for r in recordings])
+    held_out = mitbih.random_split(labels, share, seed)
+    ends = np.cumsum([len(r.labels) for r in recordings])[:-1]
+    return [
+        Recording(r.name, r.modalities, r.labels, part)
+        for r, part in zip(recordings, np.split(held_out, ends), strict=True)
+    ]
+
+
+class SegmentSampler(keras.utils.PyDataset):
+    """Random runs of consecutive beats.
+
+    With `anchor_shares` each run holds an anchor beat of a class drawn by these
+    shares, from a record drawn by its number of such beats to the power `temper`,
+    so that neither the common class nor one patient fills the batch. Without, runs
+    are drawn evenly. A batch depends on the seed and its number only, so a training
+    that was interrupted goes on as if it had not been.
+    """
+
+    def __init__(
+        self,
+        recordings,
+        modalities,
+        num_classes,
+        segment,
+        batch_size,
+        steps,
+        seed,
+        anchor_shares=None,
+        temper=0.5,
+        rhythm_jitter=0.1,
+        lead_dropout=0.2,
+    ):
+        super().__init__()
+        self.recordings, self.modalities = recordings, modalities
+        self.num_classes, self.segment = num_classes, segment
+        self.batch_size, self.steps = batch_size, steps
+        self.seed, self.epoch = seed, 0
+        self.rhythm_jitter, self.lead_dropout = rhythm_jitter, lead_dropout
+        self.pools = self._pools(anchor_shares, temper)
+
+    def _pools(self, shares, temper):
+        """`(share, [beats of each record], probability of each record)` per class."""
+        trainable = [(r.labels >= 0) & ~r.held_out for r in self.recordings]
+        if shares is None:
+            groups, shares = [trainable], [1.0]
+            temper = 1.0
+        else:
+            groups = [
+                [
+                    t & (r.labels == k)
+                    for r, t in zip(self.recordings, trainable, strict=True)
+                ]
+                for k in range(self.num_classes)
+            ]
+        pools = []
+        for share, group in zip(shares, groups, strict=True):
+            beats = [np.flatnonzero(chosen) for chosen in group]
+            weights = np.array([len(b) for b in beats], "float64")
+            weights = np.where(weights > 0, weights**temper, 0.0)
+            if weights.sum():
+                pools.append((share, beats, weights / weights.sum()))
+        total = sum(share for share, _, _ in pools)
+        return [(share / total, beats, p) for share, beats, p in pools]
+
+    def __len__(self):
+        return self.steps
+
+    def __getitem__(self, index):
+        rng = np.random.default_rng((self.seed, self.epoch, index))
+        parts = [self._segment(rng) for _ in range(self.batch_size)]
+        x = {
+            name: np.stack(
+                [recording.modalities[name][rows] for recording, rows in parts]
+            )
+            for name in self.modalities
+        }
+        labels = np.stack([r.labels[rows] for r, rows in parts])
+        used = labels >= 0
+        used &= ~np.stack([r.held_out[rows] for r, rows in parts])
+        self._augment(x, rng)
+        y = keras.utils.to_categorical(np.maximum(labels, 0), self.num_classes)
+        return x, y, used.astype("float32")
+
+    def _segment(self, rng):
+        _, beats, p = self.pools[
+            rng.choice(len(self.pools), p=[q[0] for q in self.pools])
+        ]
+        record = rng.choice(len(p), p=p)
+        recording = self.recordings[record]
+        last = len(recording.labels) - self.segment
+        start = rng.choice(beats[record]) - rng.integers(self.segment)
+        start = int(np.clip(start, 0, last))
+        return recording, slice(start, start + self.segment)
+
+    def _augment(self, x, rng):
+        size = self.batch_size
+        if "rhythm" in x and self.rhythm_jitter:
+            # The mean interval of a record is a poor reference where ectopic beats
+            # are many: the model has to work with one that is off.
+            x["rhythm"] += rng.normal(0, self.rhythm_jitter, (size, 1, 1))
+        if self.lead_dropout:
+            lost = rng.random(size) < self.lead_dropout
+            lead = rng.integers(2, size=size)
+            for row in np.flatnonzero(lost):
+                for name in ("ecg", "image"):
+                    if name in x:
+                        x[name][row, ..., lead[row] :: 2] = np.nan
+                if "shape" in x:
+                    half = x["shape"].shape[-1] // 2
+                    x["shape"][row, :, lead[row] * half :][:, :half] = np.nan
+
+
+class EpochOf(keras.callbacks.Callback):
+    """Tell the sampler which epoch it is, after a resume too."""
+
+    def __init__(self, sampler):
+        super().__init__()
+        self.sampler = sampler
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.sampler.epoch = epoch

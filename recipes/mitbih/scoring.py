@@ -1,0 +1,122 @@
+"""Numbers from predictions: pooled over recordings, averaged over seeds."""
+
+import json
+from pathlib import Path
+
+import data
+import numpy as np
+
+from keras_mmfusion.metrics import beat_metrics
+
+
+def read_runs(output, protocol, variant, folds):
+    """`{seed: {record: probabilities}}` of the runs that are complete.
+
+    With `folds` the out-of-fold predictions of each seed, pooled; a seed counts
+    once all its folds are there.
+    """
+    part = "fold*" if folds else "all"
+    file = "validation.npz" if folds else "test.npz"
+    seeds = {}
+    for run in sorted(Path(output, protocol, variant).glob(f"seed*_{part}/run.json")):
+        predictions = run.with_name(file)
+        if predictions.exists():
+            seed = int(run.parent.name.split("_")[0].removeprefix("seed"))
+            seeds.setdefault(seed, {}).update(np.load(predictions))
+    return seeds
+
+
+def score(predictions, recordings, classes, part=None):
+    """Metrics of one seed as a flat dict.
+
+    Args:
+        predictions: dict, record name to probabilities `(beats, classes)`.
+        recordings: list of `data.Recording` with the labels.
+        classes: tuple of class names.
+        part: Callable that picks beats of a recording. Defaults to `None`: all
+            with a label.
+    """
+    reference, predicted = [], []
+    for recording in recordings:
+        if recording.name not in predictions:
+            continue
+        chosen = recording.labels >= 0
+        if part is not None:
+            chosen &= part(recording)
+        reference.append(recording.labels[chosen])
+        predicted.append(predictions[recording.name][chosen].argmax(axis=1))
+    names = np.array(classes)
+    reference, predicted = (names[np.concatenate(x)] for x in (reference, predicted))
+    metrics = beat_metrics(reference, predicted, classes)
+    numbers = {
+        "beats": int(metrics.support.sum()),
+        "accuracy": metrics.accuracy,
+        "macro_f1": metrics.macro_f1,
+        "weighted_f1": float(
+            np.nansum(metrics.f1 * metrics.support) / metrics.support.sum()
+        ),
+        "kappa": metrics.kappa,
+    }
+    if set("NSV") <= set(classes):
+        numbers["macro_f1_nsv"] = metrics.macro_f1_nsv
+        numbers["j_kappa"] = metrics.j_kappa
+    for i, name in enumerate(classes):
+        numbers[f"{name}_se"] = metrics.sensitivity[i]
+        numbers[f"{name}_ppv"] = metrics.precision[i]
+        numbers[f"{name}_f1"] = metrics.f1[i]
+    return numbers, metrics.confusion
+
+
+def summarise(scores):
+    """Mean, sample standard deviation and number over seeds of each metric."""
+    summary = {}
+    for key in scores[0]:
+        values = np.array([s[key] for s in scores], "float64")
+        summary[key] = {
+            "mean": round(float(np.nanmean(values)), 5),
+            "sd": round(float(np.nanstd(values, ddof=1)), 5) if len(values) > 1 else None,
+            "n": len(values),
+        }
+    return summary
+
+
+def held_out(protocol):
+    """Which beats of a recording are for testing."""
+    if protocol == "interpatient":
+        from keras_mmfusion.datasets import mitbih
+
+        return lambda r: np.full(len(r.labels), r.name in mitbih.DS2)
+    return lambda r: r.held_out
+
+
+def print_table(rows):
+    """Rows of `(name, summary)` as aligned text."""
+    keys = ["accuracy", "macro_f1", "macro_f1_nsv", "weighted_f1", "j_kappa"]
+    keys += [f"{c}_f1" for c in "NSVFQ"] + ["L_f1", "R_f1", "A_f1"]
+    keys = [k for k in keys if any(k in summary for _, summary in rows)]
+    print(f"{'':12s} {'n':>2s} " + " ".join(f"{k:>13s}" for k in keys))
+    for name, summary in rows:
+        cells = []
+        for key in keys:
+            s = summary.get(key)
+            sd = "" if s is None or s["sd"] is None else f" ±{s['sd']:.3f}"
+            cells.append(f"{s['mean']:.4f}{sd}" if s else "")
+        n = next(iter(summary.values()))["n"]
+        print(f"{name:12s} {n:2d} " + " ".join(f"{c:>13s}" for c in cells))
+
+
+def validation_table(output, protocol, recordings):
+    """What the four folds of DS1 say of each variant; nothing here sees DS2."""
+    rows = []
+    for folder in sorted(Path(output, protocol).iterdir()):
+        seeds = read_runs(output, protocol, folder.name, folds=True)
+        complete = [p for p in seeds.values() if len(p) == 22]
+        if complete:
+            classes = data.classes_of(protocol)
+            scores = [score(p, recordings, classes)[0] for p in complete]
+            rows.append((folder.name, summarise(scores)))
+    return rows
+
+
+def read_json(path):
+    return json.loads(Path(path).read_text())

@@ -1,0 +1,166 @@
+"""Train the MIT-BIH beat models: every fusion, every modality alone.
+
+    KERAS_BACKEND=tensorflow python recipes/mitbih/train.py --fusion atd --folds
+
+A run is one training of one model with one seed: on all of DS1, or on three of its
+four patient-wise folds with `--folds`. Each run leaves its weights, its log and its
+predictions under `runs/`; runs that are complete are skipped, a run that was killed
+goes on from its last epoch. Nothing here looks at the test beats.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import architecture
+import data
+import keras
+import numpy as np
+
+from keras_mmfusion.datasets import mitbih
+from keras_mmfusion.preprocessing import BeatPreprocessor
+
+# What `--fusion` takes: the fusions over all modalities, and each modality alone.
+VARIANTS = ("atd", "step", "concat", *architecture.MODALITIES)
+ANCHOR_SHARES = {"interpatient": (0.25, 0.4, 0.25, 0.1)}
+STEPS = {"interpatient": 600, "random_nlrav": 4000, "random_aami5": 4000}
+STEPS_PER_EPOCH = 100
+
+
+def main():
+    args = parse_arguments()
+    if args.devices > 1:
+        devices = keras.distribution.list_devices()[: args.devices]
+        keras.distribution.set_distribution(keras.distribution.DataParallel(devices))
+    keras.config.set_dtype_policy(args.precision)
+    preprocessor = BeatPreprocessor(causal=args.causal)
+    recordings = data.load(args.protocol, preprocessor, args.data, args.records)
+    for seed in args.seeds:
+        for fold in range(len(mitbih.FOLDS)) if args.folds else [None]:
+            run(args, recordings, seed, fold)
+
+
+def run(args, recordings, seed, fold):
+    """Train one model, or leave it if it is there already."""
+    name = f"{args.fusion}_causal" if args.causal else args.fusion
+    part = "all" if fold is None else f"fold{fold}"
+    folder = Path(args.output) / args.protocol / name / f"seed{seed}_{part}"
+    if (folder / "run.json").exists():
+        print(f"{folder}: complete", flush=True)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    training, validation = split(args.protocol, recordings, fold)
+    classes = data.classes_of(args.protocol)
+    alone = args.fusion in architecture.MODALITIES
+    modalities = (args.fusion,) if alone else architecture.MODALITIES
+    keras.utils.set_random_seed(seed)
+    model = architecture.build(classes, args.fusion, modalities, args.causal)
+    epochs = max(args.steps // STEPS_PER_EPOCH, 1)
+    sampler = data.SegmentSampler(
+        training,
+        modalities,
+        len(classes),
+        architecture.SEGMENT,
+        args.batch_size,
+        args.steps // epochs,
+        seed,
+        anchor_shares=ANCHOR_SHARES.get(args.protocol),
+    )
+    compile_model(model, args.learning_rate, args.steps)
+    start = time.time()
+    model.fit(
+        sampler,
+        epochs=epochs,
+        verbose=2 if args.quiet else 1,
+        callbacks=[
+            data.EpochOf(sampler),
+            keras.callbacks.BackupAndRestore(folder / "backup"),
+            keras.callbacks.CSVLogger(folder / "train_log.csv", append=True),
+            *([keras.callbacks.TensorBoard(folder)] if args.tensorboard else []),
+        ],
+    )
+    model.save_weights(folder / "model.weights.h5")
+    scored = {}
+    if fold is not None:
+        scored = {r.name: model.predict_beats(r.modalities) for r in validation}
+        np.savez_compressed(folder / "validation.npz", **scored)
+    (folder / "run.json").write_text(
+        json.dumps(
+            {
+                "command": f"python recipes/mitbih/train.py --protocol {args.protocol} "
+                f"--fusion {args.fusion} --steps {args.steps}"
+                + (" --causal" if args.causal else ""),
+                "backend": keras.backend.backend(),
+                "keras": keras.__version__,
+                "parameters": model.count_params(),
+                "seconds": round(time.time() - start),
+                "validated_on": sorted(scored),
+            },
+            indent=2,
+        )
+    )
+
+
+def split(protocol, recordings, fold):
+    """Recordings to train on, and those of the fold to validate on."""
+    if protocol != "interpatient":
+        return recordings, []
+    validation = () if fold is None else mitbih.FOLDS[fold]
+    training = [
+        r for r in recordings if r.name in mitbih.DS1 and r.name not in validation
+    ]
+    return training, [r for r in recordings if r.name in validation]
+
+
+def compile_model(model, learning_rate, steps):
+    """AdamW under a warmed-up cosine, averaged weights, softened labels."""
+    warmup = min(100, steps // 4)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0,
+        steps - warmup,
+        alpha=0.01,
+        warmup_target=learning_rate,
+        warmup_steps=warmup,
+    )
+    model.compile(
+        optimizer=keras.optimizers.AdamW(
+            schedule,
+            weight_decay=1e-3,
+            global_clipnorm=1.0,
+            use_ema=True,
+            ema_momentum=0.99 if steps > 200 else 0.9,
+        ),
+        loss=keras.losses.CategoricalCrossentropy(label_smoothing=0.05),
+        weighted_metrics=["categorical_accuracy"],
+    )
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--protocol", choices=data.PROTOCOLS, default="interpatient")
+    parser.add_argument("--fusion", choices=VARIANTS, default="atd")
+    parser.add_argument("--causal", action="store_true", help="use the past only")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--folds", action="store_true", help="validate inside DS1")
+    parser.add_argument("--steps", type=int, help="training steps in all")
+    parser.add_argument("--batch-size", type=int, default=12, help="segments")
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--precision", default="float32")
+    parser.add_argument("--devices", type=int, default=1, help="data parallel (JAX)")
+    parser.add_argument("--data", help="folder with mitdb/")
+    parser.add_argument("--output", default="runs/mitbih")
+    parser.add_argument("--tensorboard", action="store_true")
+    parser.add_argument("--quiet", action="store_true", help="one line an epoch")
+    parser.add_argument("--smoke", action="store_true", help="seconds, on the CPU")
+    args = parser.parse_args()
+    args.records = None
+    args.steps = args.steps or STEPS[args.protocol]
+    if args.smoke:
+        args.steps, args.batch_size, args.seeds = 4, 4, [0]
+        args.records = ["119", "208", "209", "220", "222", "213"]
+    return args
+
+
+if __name__ == "__main__":
+    main()
