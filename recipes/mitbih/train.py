@@ -10,6 +10,7 @@ goes on from its last epoch. Nothing here looks at the test beats.
 
 import argparse
 import json
+import subprocess
 import time
 from pathlib import Path
 
@@ -91,6 +92,7 @@ def run(args, recordings, seed, fold):
                 "command": f"python recipes/mitbih/train.py --protocol {args.protocol} "
                 f"--fusion {args.fusion} --steps {args.steps}"
                 + (" --causal" if args.causal else ""),
+                "commit": commit(),
                 "backend": keras.backend.backend(),
                 "keras": keras.__version__,
                 "parameters": model.count_params(),
@@ -100,6 +102,13 @@ def run(args, recordings, seed, fold):
             indent=2,
         )
     )
+
+
+def commit():
+    """The commit that is checked out, if this is a checkout."""
+    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    found = subprocess.run(git, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or "unknown"
 
 
 def split(protocol, recordings, fold):
