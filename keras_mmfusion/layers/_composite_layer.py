@@ -1,0 +1,85 @@
+"""Base of every layer here that owns other layers, and small checks they share."""
+
+import keras
+from keras import ops
+
+
+class CompositeLayer(keras.layers.Layer):
+    """A layer whose children may be quantised.
+
+    Children are created in `build` with an explicit name and the policy that
+    `child_policy` gives, or, if they are composite themselves, with
+    `dtype=self.dtype_policy`. `get_config` names the policy of each quantised child,
+    so that a model that went through `quantize("int8")` can be saved and loaded.
+    """
+
+    def child_policy(self, name):
+        """The dtype policy of a child to be made in `build`.
+
+        A layer that is given a whole `DTypePolicyMap` cannot be saved once it is
+        quantised (keras 3.15), so each child gets its own entry.
+        """
+        policy = self.dtype_policy
+        if isinstance(policy, keras.dtype_policies.DTypePolicyMap):
+            return policy[f"{self.path}/{name}"]
+        return policy
+
+    def get_config(self):
+        config = super().get_config()
+        if isinstance(self.dtype_policy, keras.dtype_policies.DTypePolicyMap):
+            return config
+        quantized = {
+            layer.path: layer.dtype_policy
+            for layer in self._flatten_layers(include_self=False)
+            if layer.quantization_mode is not None
+        }
+        if quantized:
+            config["dtype"] = keras.dtype_policies.serialize(
+                keras.dtype_policies.DTypePolicyMap(self.dtype_policy.name, quantized)
+            )
+        return config
+
+
+def check_positive_int(**values):
+    """Raise unless every value is an int of at least 1."""
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(
+                f"`{name}` must be a positive integer. Received: {name}={value!r}"
+            )
+
+
+def check_rate(**values):
+    """Raise unless every value is in [0, 1)."""
+    for name, value in values.items():
+        if not isinstance(value, (int, float)) or not 0 <= value < 1:
+            raise ValueError(
+                f"`{name}` must be a number in [0, 1). Received: {name}={value!r}"
+            )
+
+
+def check_choice(choices, **values):
+    """Raise unless every value is one of `choices`."""
+    for name, value in values.items():
+        if value not in choices:
+            raise ValueError(
+                f"`{name}` must be one of {list(choices)}. Received: {name}={value!r}"
+            )
+
+
+def positive_ints(name, values):
+    """Return a tuple of positive integers from an int, a list or a tuple."""
+    values = tuple(values) if isinstance(values, (list, tuple)) else (values,)
+    if not values:
+        raise ValueError(f"`{name}` must not be empty. Received: {name}={values!r}")
+    check_positive_int(**{f"{name}[{i}]": v for i, v in enumerate(values)})
+    return values
+
+
+def zero_where_masked(x, mask):
+    """Zero `x` (B, T, ...) where `mask` (B, T) is False; NaN and inf vanish too."""
+    if mask is None:
+        return x
+    for _ in range(len(x.shape) - len(mask.shape)):
+        mask = ops.expand_dims(mask, -1)
+    return ops.where(mask, x, ops.zeros_like(x))

@@ -1,0 +1,173 @@
+"""The contract that all fusion layers share."""
+
+import keras
+from keras import ops
+
+from keras_mmfusion.layers import _alignment
+from keras_mmfusion.layers._composite_layer import (
+    CompositeLayer,
+    check_choice,
+    check_positive_int,
+    zero_where_masked,
+)
+
+
+class FusionLayer(CompositeLayer):
+    """Base of the fusion layers: `([x1, …, xM], mask=[m1, …, mM]) -> (B, T_1, dim)`.
+
+    A subclass creates its children in `build`, after `super().build(shapes)`,
+    and implements `fuse(streams, masks, training) -> (output, scores)`. There
+    `masks` is None, or a list of M boolean tensors without None among them, and
+    masked steps of the streams are zero already. This class zeroes the masked
+    steps of the output, computes its mask and checks shapes.
+
+    Streams of one length are *time-aligned*: step t of the output is computed
+    from whichever modalities have data at t. Streams of unlike lengths are not:
+    each is resampled onto the valid steps of the first. `aligned` overrides what
+    the lengths suggest.
+    """
+
+    def __init__(self, dim, aligned=None, **kwargs):
+        super().__init__(**kwargs)
+        check_positive_int(dim=dim)
+        check_choice((None, True, False), aligned=aligned)
+        self.dim = dim
+        self.aligned = aligned
+        self.supports_masking = True
+
+    def fuse(self, streams, masks, training):
+        raise NotImplementedError
+
+    def attention_shapes(self, input_shape):
+        """Shapes of the attention scores; none unless a subclass says so."""
+        return []
+
+    # Shapes and masks.
+
+    def check_shapes(self, input_shape):
+        name = type(self).__name__
+        if (
+            not isinstance(input_shape, (list, tuple))
+            or len(input_shape) < 2
+            or not all(isinstance(shape, (list, tuple)) for shape in input_shape)
+        ):
+            raise ValueError(
+                f"{name} expects a list of at least two tensors, one (batch, time, "
+                f"features) tensor per modality. Received: input_shape={input_shape}. "
+                f"Call it as `layer([x1, x2])`."
+            )
+        for i, shape in enumerate(input_shape):
+            if len(shape) != 3 or shape[2] is None:
+                raise ValueError(
+                    f"{name} expects every modality as (batch, time, features) with a "
+                    f"known number of features. Received: shape {tuple(shape)} for "
+                    f"modality {i}. Give a single vector a time axis of one step, and "
+                    f"flatten the space of an image into tokens."
+                )
+            _alignment.known_alignment(input_shape[0], shape, self.aligned)
+
+    def check_masks(self, inputs, mask):
+        """Return None, or one bool mask per modality."""
+        if mask is None:
+            return None
+        if not isinstance(mask, (list, tuple)) or len(mask) != len(inputs):
+            raise ValueError(
+                f"{type(self).__name__} expects `mask` to be None or a list of "
+                f"{len(inputs)} masks, one per modality, each None or a boolean "
+                f"(batch, time) tensor. Received: mask={mask}"
+            )
+        if all(m is None for m in mask):
+            return None
+        masks = []
+        for i, (x, m) in enumerate(zip(inputs, mask, strict=True)):
+            if m is None:
+                masks.append(_alignment.all_valid(x))
+                continue
+            m = ops.cast(m, "bool")
+            if len(m.shape) != 2:
+                raise ValueError(
+                    f"{type(self).__name__} expects masks of shape (batch, time). "
+                    f"Received: shape {tuple(m.shape)} for the mask of modality {i}"
+                )
+            masks.append(m)
+        return masks
+
+    def is_aligned(self, first, other):
+        """True, False or None (unknown yet) for two tensors."""
+        return _alignment.known_alignment(first.shape, other.shape, self.aligned)
+
+    def align(self, first, first_mask, other, other_mask):
+        """Bring `other` onto the time axis of `first`.
+
+        Returns:
+            `(weights, mask, merged)`: what `_alignment.resample` needs, the mask of
+            the resampled stream, and the mask of both together. Masks are None
+            where none are given.
+        """
+        aligned = self.is_aligned(first, other)
+        if first_mask is None:
+            if aligned:
+                return None, None, None
+            weights, _ = _alignment.align(
+                _alignment.all_valid(first[:1]),
+                _alignment.all_valid(other[:1]),
+                aligned,
+            )
+            return weights, None, None
+        weights, mask = _alignment.align(first_mask, other_mask, aligned)
+        return weights, mask, ops.logical_or(first_mask, mask)
+
+    def merged_mask(self, inputs, masks):
+        """The mask of the output; `masks` as `check_masks` returns them."""
+        if masks is None:
+            return None
+        merged = masks[0]
+        for x, m in zip(inputs[1:], masks[1:], strict=True):
+            aligned = self.is_aligned(inputs[0], x)
+            merged = _alignment.merge_masks(merged, m, aligned)
+        return merged
+
+    # What Keras calls.
+
+    def build(self, input_shape):
+        self.check_shapes(input_shape)
+
+    def call(self, inputs, mask=None, training=None, return_attention_scores=False):
+        self.check_shapes([tuple(x.shape) for x in inputs])
+        masks = self.check_masks(inputs, mask)
+        streams = list(inputs)
+        if masks is not None:
+            streams = [
+                zero_where_masked(x, m) for x, m in zip(streams, masks, strict=True)
+            ]
+        output, scores = self.fuse(streams, masks, training)
+        output = zero_where_masked(output, self.merged_mask(inputs, masks))
+        if return_attention_scores:
+            return output, scores
+        return output
+
+    def compute_mask(self, inputs, previous_mask):
+        return self.merged_mask(inputs, self.check_masks(inputs, previous_mask))
+
+    def compute_output_shape(self, input_shape):
+        self.check_shapes(input_shape)
+        return (input_shape[0][0], input_shape[0][1], self.dim)
+
+    def compute_output_spec(
+        self, inputs, mask=None, training=None, return_attention_scores=False
+    ):
+        shapes = [tuple(x.shape) for x in inputs]
+        output = keras.KerasTensor(
+            self.compute_output_shape(shapes), dtype=self.compute_dtype
+        )
+        if not return_attention_scores:
+            return output
+        return output, [
+            keras.KerasTensor(shape, dtype=self.compute_dtype)
+            for shape in self.attention_shapes(shapes)
+        ]
+
+    def get_config(self):
+        config = super().get_config()
+        config.update({"dim": self.dim, "aligned": self.aligned})
+        return config

@@ -1,0 +1,143 @@
+"""Series as pictures of their angles."""
+
+import keras
+from keras import ops
+
+from keras_mmfusion._serialization import register
+from keras_mmfusion.layers._composite_layer import check_choice, check_positive_int
+
+
+@register()
+class GramianAngularField(keras.layers.Layer):
+    """Turn a series into a picture: the Gramian angular field.
+
+    Every channel of every sample is averaged to `image_size` segments (piecewise
+    aggregate approximation), scaled to [-1, 1] by its own minimum and maximum and
+    read as the cosine of an angle `φ`. The picture is
+
+    ```
+    "summation":   cos(φ_i + φ_j) = x_i x_j − √(1−x_i²) √(1−x_j²)
+    "difference":  sin(φ_i − φ_j) = √(1−x_i²) x_j − x_i √(1−x_j²)
+    ```
+
+    The numbers are those of `pyts.image.GramianAngularField`. It has no weights,
+    runs batched and compiled on any backend, and its gradient is finite: that of
+    the square root is taken as 0 at the extremes of the series. On a flat series
+    `x` is 0 (pyts: −1).
+
+    Args:
+        image_size: int or None. Side of the picture, at most the number of steps.
+            Defaults to `None`: as many as there are steps.
+        method: `"summation"` or `"difference"`. Defaults to `"summation"`.
+        **kwargs: `name`, `dtype` and so on, as for any Keras layer.
+
+    Call arguments:
+        inputs: Tensor `(batch, ..., time, channels)`.
+
+    Input shape:
+        `(batch, time, channels)`, or with further axes after the batch.
+
+    Output shape:
+        `(batch, image_size, image_size, channels)`, further axes as in the input.
+
+    Raises:
+        ValueError: for inputs with fewer than three axes, or more pixels than steps.
+
+    Example:
+
+    ```python
+    import numpy as np
+    from keras_mmfusion.layers import GramianAngularField
+
+    series = np.sin(np.linspace(0, 6, 96)).reshape(1, 96, 1)
+    picture = GramianAngularField(image_size=32)(series)
+    assert picture.shape == (1, 32, 32, 1)
+    ```
+
+    Reference:
+        Wang and Oates, "Imaging time-series to improve classification and
+        imputation", arXiv:1506.00327, eq. 1–7. ATD and step fusion make the picture
+        of a series from it.
+    """
+
+    def __init__(self, image_size=None, method="summation", **kwargs):
+        super().__init__(**kwargs)
+        if image_size is not None:
+            check_positive_int(image_size=image_size)
+        check_choice(("summation", "difference"), method=method)
+        self.image_size = image_size
+        self.method = method
+
+    def build(self, input_shape):
+        self._check(input_shape)
+
+    def _check(self, shape):
+        if len(shape) < 3:
+            raise ValueError(
+                "GramianAngularField expects (batch, ..., time, channels). "
+                f"Received: shape {tuple(shape)}. Give a single channel an axis of its "
+                "own: `x[..., None]`."
+            )
+        if None not in (self.image_size, shape[-2]) and self.image_size > shape[-2]:
+            raise ValueError(
+                "`image_size` must not exceed the number of steps. Received: "
+                f"image_size={self.image_size} for a series of {shape[-2]} steps"
+            )
+
+    def call(self, inputs):
+        self._check(inputs.shape)
+        x = self._segment_means(ops.cast(inputs, "float32"))
+        low = ops.min(x, axis=-2, keepdims=True)
+        high = ops.max(x, axis=-2, keepdims=True)
+        span = high - low
+        flat = ops.less_equal(span, 0.0)
+        span = ops.where(flat, 1.0, span)
+        # 1 + x and 1 - x, halved: exact at both ends, where 1 - x² is not.
+        above, below = (x - low) / span, (high - x) / span
+        cosine = above - below
+        product = above * below
+        inside = ops.greater(product, 0.0)
+        sine = 2.0 * ops.sqrt(ops.where(inside, product, 1.0))
+        sine = ops.where(inside, sine, 0.0)
+        sine = ops.where(flat, 1.0, sine)
+
+        def rows(t):
+            return ops.expand_dims(t, -2)
+
+        def columns(t):
+            return ops.expand_dims(t, -3)
+
+        if self.method == "summation":
+            image = rows(cosine) * columns(cosine) - rows(sine) * columns(sine)
+        else:
+            image = rows(sine) * columns(cosine) - rows(cosine) * columns(sine)
+        return ops.cast(image, self.compute_dtype)
+
+    def _segment_means(self, x):
+        size, time = self.image_size, x.shape[-2]
+        if size is None or size == time:
+            return x
+        if time is not None:
+            # As numpy.linspace(0, time, size + 1) rounds, which pyts goes by.
+            step = time / size
+            bounds = [int(i * step) for i in range(size)] + [time]
+            bounds = ops.convert_to_tensor(bounds, dtype="int32")
+            steps = ops.arange(time, dtype="int32")
+        else:
+            time = ops.shape(x)[-2]
+            bounds = (ops.arange(size + 1, dtype="int32") * time) // size
+            steps = ops.arange(time, dtype="int32")
+        start, end = ops.expand_dims(bounds[:-1], 1), ops.expand_dims(bounds[1:], 1)
+        inside = ops.logical_and(ops.greater_equal(steps, start), ops.less(steps, end))
+        weights = ops.cast(inside, "float32") / ops.cast(end - start, "float32")
+        return ops.matmul(weights, x)
+
+    def compute_output_shape(self, input_shape):
+        self._check(input_shape)
+        size = input_shape[-2] if self.image_size is None else self.image_size
+        return (*input_shape[:-2], size, size, input_shape[-1])
+
+    def get_config(self):
+        config = super().get_config()
+        config.update({"image_size": self.image_size, "method": self.method})
+        return config
