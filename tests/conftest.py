@@ -1,0 +1,73 @@
+"""Backend, seeds, network and data for all tests."""
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+from all_backends import pytest_cmdline_main  # noqa: F401
+
+ROOT = Path(__file__).resolve().parent.parent
+# Last, so that an installed wheel is what is tested where there is one.
+sys.path.append(str(ROOT))
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+# A second run on JAX takes a fifth of the time with compiled programs kept.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache/jax"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+# Without a backend this process only starts one for each: see all_backends.py.
+if os.environ.get("KERAS_BACKEND"):
+    import keras
+
+
+def pytest_configure(config):
+    # Layers that cannot be quantised say so, and numpy 2 dislikes how Keras copies.
+    for message in (".*have a .quantize. method.*", ".*doesn't accept a copy keyword"):
+        config.addinivalue_line("filterwarnings", f"ignore:{message}")
+
+
+def pytest_report_header():
+    return f"keras {keras.__version__} on {keras.backend.backend()}"
+
+
+@pytest.fixture(autouse=True)
+def _seed_and_session():
+    keras.utils.set_random_seed(0)
+    yield
+    keras.config.set_dtype_policy("float32")
+    # Collecting garbage after each of many small tests would take half of the time.
+    keras.utils.clear_session(free_memory=False)
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch):
+    """Let sockets reach this machine only."""
+    connect = socket.socket.connect
+
+    def guarded(self, address):
+        host = address[0] if isinstance(address, tuple) else address
+        local = self.family == getattr(socket, "AF_UNIX", None)
+        if not local and host not in ("127.0.0.1", "::1", "localhost"):
+            raise RuntimeError(
+                f"Tests must not use the network. Received: a connection to {address}"
+            )
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+    monkeypatch.setattr(socket.socket, "connect_ex", guarded)
+
+
+@pytest.fixture
+def data_dir():
+    """The folder with the real datasets, or skip."""
+    folder = os.environ.get("KERAS_MMFUSION_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip(
+            "needs real data: set KERAS_MMFUSION_DATA to a folder with the datasets "
+            f"(see recipes/<dataset>/README.md). Received: {folder!r}"
+        )
+    return Path(folder)
