@@ -74,7 +74,9 @@ def summarise(scores):
         values = np.array([s[key] for s in scores], "float64")
         summary[key] = {
             "mean": round(float(np.nanmean(values)), 5),
-            "sd": round(float(np.nanstd(values, ddof=1)), 5) if len(values) > 1 else None,
+            "sd": round(float(np.nanstd(values, ddof=1)), 5)
+            if len(values) > 1
+            else None,
             "n": len(values),
         }
     return summary

@@ -1,6 +1,6 @@
 """Print the patient-wise validation inside DS1: models are chosen by this alone.
 
-    python recipes/mitbih/validate.py
+python recipes/mitbih/validate.py
 """
 
 import argparse

@@ -1,0 +1,93 @@
+"""Score the held-out beats, once for each trained model, and print the table.
+
+    python recipes/mitbih/evaluate.py --protocol interpatient
+
+Predictions are kept beside the weights of each run, so that a second call scores
+nothing anew. Models are chosen before, by `validate.py`.
+"""
+
+import argparse
+from pathlib import Path
+
+import architecture
+import data
+import numpy as np
+import scoring
+
+from keras_mmfusion.datasets import mitbih
+from keras_mmfusion.preprocessing import BeatPreprocessor
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--protocol", choices=data.PROTOCOLS, default="interpatient")
+    parser.add_argument("--data", help="folder with mitdb/")
+    parser.add_argument("--output", default="runs/mitbih")
+    args = parser.parse_args()
+    rows = []
+    for folder in sorted(Path(args.output, args.protocol).iterdir()):
+        scores = test_scores(args.output, args.protocol, folder.name, args.data)
+        if scores:
+            rows.append((folder.name, scoring.summarise(list(scores.values()))))
+    scoring.print_table(rows)
+
+
+def test_scores(output, protocol, variant, data_dir=None):
+    """`{seed: metrics}` of a variant on the held-out beats."""
+    recordings = load_once(protocol, variant.endswith("_causal"), data_dir)
+    predict_all(output, protocol, variant, recordings)
+    classes, part = data.classes_of(protocol), scoring.held_out(protocol)
+    scores = {}
+    for seed, predictions in scoring.read_runs(
+        output, protocol, variant, False
+    ).items():
+        scores[seed], _ = scoring.score(predictions, recordings, classes, part)
+        if protocol == "interpatient":
+            others = [r for r in recordings if r.name != "232"]
+            without, _ = scoring.score(predictions, others, classes, part)
+            scores[seed]["S_f1_without_232"] = without["S_f1"]
+    return scores
+
+
+def predict_all(output, protocol, variant, recordings):
+    """Predict the recordings with held-out beats for each run that lacks it."""
+    part = scoring.held_out(protocol)
+    model = None
+    for run in sorted(Path(output, protocol, variant).glob("seed*_all")):
+        if not (run / "run.json").exists() or (run / "test.npz").exists():
+            continue
+        model = model or build(protocol, variant)
+        model.load_weights(run / "model.weights.h5")
+        predictions = {
+            r.name: model.predict_beats(r.modalities).astype("float32")
+            for r in recordings
+            if part(r).any()
+        }
+        np.savez_compressed(run / "test.npz", **predictions)
+
+
+def build(protocol, variant):
+    """The untrained model of a variant, such as `"atd"` or `"atd_causal"`."""
+    fusion, causal = variant.removesuffix("_causal"), variant.endswith("_causal")
+    alone = fusion in architecture.MODALITIES
+    modalities = (fusion,) if alone else architecture.MODALITIES
+    model = architecture.build(data.classes_of(protocol), fusion, modalities, causal)
+    model.preprocessor = BeatPreprocessor(causal=causal)
+    return model
+
+
+_loaded = {}
+
+
+def load_once(protocol, causal, data_dir):
+    """Recordings with held-out beats; reading them takes longer than scoring."""
+    key = protocol, causal
+    if key not in _loaded:
+        records = mitbih.DS2 if protocol == "interpatient" else None
+        preprocessor = BeatPreprocessor(causal=causal)
+        _loaded[key] = data.load(protocol, preprocessor, data_dir, records)
+    return _loaded[key]
+
+
+if __name__ == "__main__":
+    main()
