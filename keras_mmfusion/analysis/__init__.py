@@ -1,4 +1,7 @@
-"""Looking at what a model says: labelled beats and their picture."""
+"""Looking at what a model says: labelled beats, their picture, their errors."""
 
+from keras_mmfusion.analysis.beat_comparison import Comparison as Comparison
+from keras_mmfusion.analysis.beat_comparison import compare as compare
+from keras_mmfusion.analysis.beat_comparison import pool as pool
 from keras_mmfusion.analysis.beat_labels import BeatLabels as BeatLabels
 from keras_mmfusion.analysis.beat_plot import plot_beats as plot_beats

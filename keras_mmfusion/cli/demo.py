@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from keras_mmfusion.analysis.beat_comparison import CLASSES, compare
 from keras_mmfusion.cli import _records
 from keras_mmfusion.cli._outputs import staged
 from keras_mmfusion.cli.annotate import check_picture, draw, duration_text
-from keras_mmfusion.cli.evaluate import CLASSES, compare, confusion_text
+from keras_mmfusion.cli.evaluate import confusion_text
 
 # Made by recipes/mitbih/make_demo_excerpt.py.
 EXCERPT = Path(__file__).parents[1] / "data" / "mitdb_213"

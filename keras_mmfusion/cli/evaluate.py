@@ -1,41 +1,16 @@
 """`mmfusion evaluate`: compare the labels of records with reference annotations."""
 
 import csv
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from keras_mmfusion.analysis.beat_comparison import CLASSES, compare, pool
 from keras_mmfusion.cli import _records
 from keras_mmfusion.cli._outputs import staged
 from keras_mmfusion.cli._progress import progress_bar
-from keras_mmfusion.metrics import NO_BEAT, beat_metrics, confusion_matrix, match_beats
-
-CLASSES = ("N", "S", "V", "F")
-_UNKNOWN = "?"
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Reference and predicted labels of one record, or of several pooled.
-
-    Attributes:
-        name: str. Record name.
-        reference: str array `(beats,)` of AAMI classes.
-        predicted: str array `(beats,)`, `NO_BEAT` where none was detected.
-        extra: str array, labels of detections that are no reference beat.
-        left_out: int. Reference beats without an AAMI class (`?`).
-    """
-
-    name: str
-    reference: np.ndarray
-    predicted: np.ndarray
-    extra: np.ndarray
-    left_out: int = 0
-
-    def metrics(self):
-        """`BeatMetrics` over N, S, V and F."""
-        return beat_metrics(self.reference, self.predicted, CLASSES, self.extra)
+from keras_mmfusion.metrics import NO_BEAT, confusion_matrix
 
 
 def add_parser(commands):
@@ -81,51 +56,6 @@ def run(args):
     if args.csv:
         print(f"\nWrote {args.csv}")
     return 0
-
-
-def compare(record, labels, name=None):
-    """Pair labelled beats with reference beats.
-
-    Args:
-        record: `ECGRecord` with the reference beats and symbols.
-        labels: `BeatLabels` of the same recording.
-        name: str. Defaults to the name of the record.
-
-    Returns:
-        `Comparison`. Beats are paired by place if `labels` has those of the
-        record, else within 150 ms.
-    """
-    from keras_mmfusion.datasets.mitbih import AAMI_CLASSES, aami_labels
-
-    codes = aami_labels(record.symbols)
-    names = np.array((*AAMI_CLASSES, _UNKNOWN), dtype="<U1")
-    reference = names[codes]  # -1 is the last one
-    if np.array_equal(labels.samples, record.beats):
-        predicted, extra = labels.labels, np.empty(0, "<U1")
-    else:
-        mine, theirs = match_beats(record.beats, labels.samples, record.fs)
-        predicted = np.full(len(reference), NO_BEAT, "<U1")
-        predicted[mine] = labels.labels[theirs]
-        extra = np.delete(labels.labels, theirs)
-    known = codes >= 0
-    return Comparison(
-        name or record.name,
-        reference[known],
-        predicted[known],
-        extra,
-        int((~known).sum()),
-    )
-
-
-def pool(comparisons, name="gross"):
-    """All beats of several `Comparison`s together."""
-    return Comparison(
-        name,
-        np.concatenate([c.reference for c in comparisons]),
-        np.concatenate([c.predicted for c in comparisons]),
-        np.concatenate([c.extra for c in comparisons]),
-        sum(c.left_out for c in comparisons),
-    )
 
 
 def report(comparisons, args):

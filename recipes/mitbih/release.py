@@ -14,6 +14,8 @@ import card
 import data
 import evaluate
 import scoring
+from detected import detected_scores
+from missing import subset_scores
 
 from keras_mmfusion import presets
 from keras_mmfusion.datasets import mitbih
@@ -57,6 +59,7 @@ def release(name, args):
     predictions = scoring.read_runs(args.output, protocol, variant, False)[seed]
     classes, part = data.classes_of(protocol), scoring.held_out(protocol)
     _, confusion = scoring.score(predictions, recordings, classes, part)
+    detected = detected_scores(model, args.data) if protocol == "interpatient" else {}
     facts = card.Facts(
         name=name,
         protocol=protocol,
@@ -73,7 +76,8 @@ def release(name, args):
             for v, s in scores.items()
             if v != variant
         },
-        subsets=card.subset_scores(model, recordings, classes, part),
+        detected=detected,
+        subsets=subset_scores(model, recordings, classes, part),
         confusion=confusion,
         parameters=model.count_params(),
     )
