@@ -86,7 +86,6 @@ class SegmentSampler(keras.utils.PyDataset):
         seed,
         anchor_shares=None,
         temper=0.5,
-        rhythm_jitter=0.1,
         lead_dropout=0.2,
     ):
         super().__init__()
@@ -94,7 +93,7 @@ class SegmentSampler(keras.utils.PyDataset):
         self.num_classes, self.segment = num_classes, segment
         self.batch_size, self.steps = batch_size, steps
         self.seed, self.epoch = seed, 0
-        self.rhythm_jitter, self.lead_dropout = rhythm_jitter, lead_dropout
+        self.lead_dropout = lead_dropout
         self.pools = self._pools(anchor_shares, temper)
 
     def _pools(self, shares, temper):
@@ -153,10 +152,6 @@ class SegmentSampler(keras.utils.PyDataset):
 
     def _augment(self, x, rng):
         size = self.batch_size
-        if "rhythm" in x and self.rhythm_jitter:
-            # The mean interval of a record is a poor reference where ectopic beats
-            # are many: the model has to work with one that is off.
-            x["rhythm"] += rng.normal(0, self.rhythm_jitter, (size, 1, 1))
         if self.lead_dropout:
             lost = rng.random(size) < self.lead_dropout
             lead = rng.integers(2, size=size)
