@@ -1,0 +1,203 @@
+"""Write the tables of results into README.md and docs/, from the zoo.
+
+    python docs/make_results.py           # rewrites what stands between the markers
+    python docs/make_results.py --check   # exit code 1 if anything would change
+
+A table stands between `<!-- NAME:begin -->` and `<!-- NAME:end -->`. Its numbers come
+from `zoo/*/metadata.json`, which the recipes write. None is typed by hand.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+# Columns of the tables, where a preset has them: key in the metadata, title.
+METRICS = {
+    "accuracy": "accuracy",
+    "macro_f1_nsv": "macro-F1 (N S V)",
+    "macro_f1": "macro-F1",
+    "weighted_f1": "weighted F1",
+    "N_f1": "N F1",
+    "S_f1": "S F1",
+    "V_f1": "V F1",
+    "F_f1": "F F1",
+}
+IN_README = ("accuracy", "macro_f1_nsv", "macro_f1", "S_f1", "V_f1")
+NONE_YET = "There are no trained presets yet."
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--check", action="store_true", help="change nothing")
+    args = parser.parse_args()
+    changed = outdated(ROOT)
+    for path, text in changed.items():
+        if not args.check:
+            path.write_text(text, encoding="utf-8")
+        print(f"{path.relative_to(ROOT)}: {'out of date' if args.check else 'written'}")
+    return 1 if args.check and changed else 0
+
+
+def outdated(root, zoo=None):
+    """`{path: new text}` of the pages that differ from what the zoo says."""
+    presets = read_zoo(zoo or root / "zoo")
+    pages = {
+        root / "README.md": {"results": overview(presets)},
+        root / "docs" / "papers.md": {"measured": comparisons(presets)},
+        root / "docs" / "missing_modalities.md": {"subsets": subsets(presets)},
+    }
+    changed = {}
+    for path, blocks in pages.items():
+        old = new = path.read_text(encoding="utf-8")
+        for name, table in blocks.items():
+            new = replace_block(new, name, table)
+        if new != old:
+            changed[path] = new
+    return changed
+
+
+def read_zoo(zoo):
+    """The metadata of every preset in a folder, by name."""
+    files = sorted(zoo.glob("*/metadata.json"))
+    return [json.loads(file.read_text(encoding="utf-8")) for file in files]
+
+
+def replace_block(text, name, content):
+    """Put `content` between the markers of a block."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise ValueError(f"Expected one {begin} and one {end}.")
+    before, rest = text.split(begin)
+    after = rest.split(end)[1]
+    return f"{before}{begin}\n{content}\n{end}{after}"
+
+
+def overview(presets):
+    """One row a preset."""
+    if not presets:
+        return NONE_YET
+    found = [find_metrics(preset.get("metrics", {})) for preset in presets]
+    columns = [key for key in IN_README if any(key in metrics for metrics in found)]
+    head = ["preset", "protocol", "parameters", "size", *(METRICS[k] for k in columns)]
+    rows = []
+    for preset, metrics in zip(presets, found, strict=True):
+        name = preset["name"]
+        size = sum(entry["bytes"] for entry in preset["files"].values())
+        row = [
+            f"[`{name}`](zoo/{name}/README.md)",
+            protocol(preset),
+            f"{preset['parameters']:,}",
+            f"{size / 1e6:.1f} MB",
+        ]
+        rows.append(row + [number(metrics.get(key)) for key in columns])
+    return f"{table(head, rows)}\n\n{spread_note(found)}"
+
+
+def comparisons(presets):
+    """For each preset, what was measured beside it and what its paper reports."""
+    if not presets:
+        return NONE_YET
+    parts = []
+    for preset in presets:
+        baselines = preset.get("baselines", {})
+        models = {f"**{preset['name']}**": preset.get("metrics", {})}
+        for name, metrics in baselines.get("same_run", baselines).items():
+            alone = name in preset["inputs"]
+            models[f"{name} alone" if alone else f"{name}, all modalities"] = metrics
+        found = {name: find_metrics(metrics) for name, metrics in models.items()}
+        columns = [k for k in METRICS if any(k in m for m in found.values())]
+        rows = [[n, *(number(m.get(k)) for k in columns)] for n, m in found.items()]
+        split = preset.get("dataset", {}).get("split")
+        lines = [f"### {preset['name']}", ""]
+        if split:
+            lines += [f"Test data: {split}.".replace("..", "."), ""]
+        lines += [table(["model", *(METRICS[k] for k in columns)], rows), ""]
+        lines += [spread_note(list(found.values())), ""]
+        if "paper" in preset:
+            lines += [f"In the paper: {sentence(preset['paper'])}", ""]
+        parts.append("\n".join(lines).rstrip())
+    return "\n\n".join(parts)
+
+
+def subsets(presets, name="atd_mitbih"):
+    """Scores of one preset with modalities missing."""
+    preset = next((p for p in presets if p["name"] == name), None)
+    scores = (preset or {}).get("baselines", {}).get("subsets_of_modalities")
+    if not scores:
+        return NONE_YET
+    columns = [k for k in METRICS if any(k in values for values in scores.values())]
+    rows = [
+        [present, *(number(values.get(key)) for key in columns)]
+        for present, values in scores.items()
+    ]
+    head = ["present", *(METRICS[key] for key in columns)]
+    where = f"`{name}`, released weights, protocol {protocol(preset)}:"
+    return f"{where}\n\n{table(head, rows)}"
+
+
+def protocol(preset):
+    """Name of the protocol of the metrics, else the split in words."""
+    named = [k for k, v in preset.get("metrics", {}).items() if _is_group(v)]
+    if named:
+        return f"`{named[0]}`"
+    dataset = preset.get("dataset", {})
+    return dataset.get("split", dataset.get("name", ""))
+
+
+def _is_group(value):
+    return isinstance(value, dict) and "mean" not in value
+
+
+def find_metrics(metrics):
+    """`{key: value}` of the columns, from metrics that may be nested."""
+    found = {}
+    for name, value in metrics.items():
+        if _is_group(value):
+            found = find_metrics(value) | found
+        elif name in METRICS:
+            found[name] = value
+    return found
+
+
+def number(value):
+    """A metric as text: a number, or a dict with mean and sd."""
+    if value is None:
+        return ""
+    if not isinstance(value, dict):
+        return f"{value:.3f}" if isinstance(value, (int, float)) else str(value)
+    spread = value.get("sd")
+    return f"{value['mean']:.3f}" + (f" ± {spread:.3f}" if spread is not None else "")
+
+
+def spread_note(found):
+    """How many seeds the numbers are means of, where they say so."""
+    values = [v for metrics in found for v in metrics.values() if isinstance(v, dict)]
+    counts = sorted({value["n"] for value in values if "n" in value})
+    if not counts:
+        return "One training run each."
+    seeds = " or ".join(str(count) for count in counts)
+    return f"Mean ± standard deviation over {seeds} training seeds."
+
+
+def sentence(value):
+    """What a paper reports, as one line."""
+    if isinstance(value, dict):
+        return "; ".join(
+            f"{key.replace('_', ' ')} {sentence(v)}" for key, v in value.items()
+        )
+    if isinstance(value, list):
+        return ", ".join(sentence(item) for item in value)
+    return str(value)
+
+
+def table(head, rows):
+    """A Markdown table; all columns but the first stand to the right."""
+    rule = ["---", *["--:"] * (len(head) - 1)]
+    lines = [[str(cell).replace("|", "\\|") for cell in line] for line in (head, *rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (lines[0], rule, *lines[1:]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

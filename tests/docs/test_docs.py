@@ -1,0 +1,207 @@
+"""The documentation runs, its links lead somewhere, and its numbers are the zoo's."""
+
+import ast
+import importlib
+import importlib.util
+import json
+import os
+import re
+import textwrap
+from dataclasses import is_dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli_fakes import RuleModel, copy_excerpt
+
+import keras_mmfusion
+from keras_mmfusion.datasets import read_wfdb
+from keras_mmfusion.presets._registry import shipped_directory
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = Path(keras_mmfusion.__file__).parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md"))]
+PAGES += sorted(ROOT.glob("recipes/*/README.md"))
+FENCED = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PRESET = re.compile(r"""presets\.(?:load|info|verify)\(\s*["'](\w+)["']""")
+
+
+def page_blocks():
+    """Every python block of every page."""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for match in FENCED.finditer(text):
+            line = text[: match.start()].count("\n") + 1
+            name = f"{page.relative_to(ROOT)}:{line}"
+            yield pytest.param(match[1], id=name)
+
+
+def docstring_blocks():
+    """Examples of everything public, with the module they stand in."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        module = ".".join(parts).removesuffix(".__init__")
+        for name, docstring in docstrings(ast.parse(path.read_text(encoding="utf-8"))):
+            for block in FENCED.findall(textwrap.dedent(docstring)):
+                yield pytest.param(block, module, id=f"{module}:{name}".rstrip(":"))
+
+
+def docstrings(node, name=""):
+    docstring = ast.get_docstring(node)
+    if docstring:
+        yield name, docstring
+    for child in node.body:
+        if isinstance(child, (ast.ClassDef, ast.FunctionDef)) and child.name[0] != "_":
+            yield from docstrings(child, f"{name}.{child.name}".lstrip("."))
+
+
+@pytest.fixture(autouse=True)
+def workplace(tmp_path, monkeypatch):
+    """A folder with the records that the examples name; 100 is the demo's excerpt."""
+    copy_excerpt(tmp_path / "mitdb", "100")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def no_leftovers(monkeypatch):
+    from keras_mmfusion.presets import _registry
+
+    monkeypatch.setattr(_registry, "_registered", {})
+    monkeypatch.setitem(os.environ, "MPLBACKEND", "agg")
+
+
+def execute(code, namespace):
+    for name in PRESET.findall(code):
+        here = Path("runs", name)
+        shipped = (shipped_directory() / name / "metadata.json").is_file()
+        if not shipped and f'"runs/{name}"' not in code and not here.exists():
+            pytest.skip(f"the preset {name} is not in the zoo yet")
+    if "load_mitbih(" in code and not os.environ.get("KERAS_MMFUSION_DATA"):
+        pytest.skip("needs the MIT-BIH database: set KERAS_MMFUSION_DATA")
+    exec(compile(code, "<example>", "exec"), namespace)
+
+
+@pytest.mark.parametrize("code", list(page_blocks()))
+def test_page(code):
+    execute(code, {"__name__": "__example__"})
+
+
+@pytest.mark.parametrize("code, module", list(docstring_blocks()))
+def test_docstring(code, module):
+    """As doctest does, an example sees the names of its module."""
+    namespace = dict(vars(importlib.import_module(module)), np=np)
+    namespace["__name__"] = "__example__"
+    if re.search(r"\b(records?|labels|model)\b", code):
+        # What an example goes on from: a model, a recording and its labelled beats.
+        record = read_wfdb("mitdb/100", annotator="atr")
+        labels = RuleModel().predict_record(record)
+        namespace |= {"model": RuleModel(), "records": [record]}
+        namespace |= {"record": record, "labels": labels}
+    execute(code, namespace)
+
+
+def test_everything_public_has_an_example():
+    """Functions and classes, but for errors and for what functions return."""
+    missing = []
+    for name in keras_mmfusion.__all__[1:]:
+        module = importlib.import_module(f"keras_mmfusion.{name}")
+        for key, value in vars(module).items():
+            ours = getattr(value, "__module__", "").startswith("keras_mmfusion.")
+            if key[0] == "_" or not callable(value) or not ours:
+                continue
+            if is_dataclass(value) or issubclass_of(value, Exception):
+                continue
+            if "```python" not in (value.__doc__ or ""):
+                missing.append(f"{name}.{key}")
+    assert missing == []
+
+
+def issubclass_of(value, base):
+    return isinstance(value, type) and issubclass(value, base)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links(page):
+    text = page.read_text(encoding="utf-8")
+    targets = re.findall(r"\]\(([^)\s]+)\)", text)
+    local = [t.split("#")[0] for t in targets if "://" not in t and t[0] != "#"]
+    assert [t for t in local if not (page.parent / t).exists()] == []
+
+
+def make_results():
+    path = ROOT / "docs" / "make_results.py"
+    spec = importlib.util.spec_from_file_location("make_results", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_tables_are_up_to_date():
+    changed = make_results().outdated(ROOT)
+    names = [str(path.relative_to(ROOT)) for path in changed]
+    assert names == [], "run python docs/make_results.py"
+
+
+def test_tables_from_a_zoo(tmp_path):
+    module = make_results()
+    accuracy = {"mean": 0.95641, "sd": 0.0041, "n": 5}
+    metadata = {
+        "name": "some",
+        "parameters": 1234,
+        "files": {"a": {"bytes": 1_500_000}},
+        "inputs": {"ecg": {}, "rhythm": {}},
+        "dataset": {"split": "DS1 to DS2"},
+        "metrics": {"interpatient": {"accuracy": accuracy, "S_f1": 0.5}},
+        "baselines": {
+            "same_run": {
+                "concat": {"accuracy": {"mean": 0.94, "sd": None, "n": 5}},
+                "ecg": {"accuracy": {"mean": 0.93, "sd": 0.01, "n": 5}},
+            },
+            "subsets_of_modalities": {"rhythm": {"accuracy": 0.875}},
+        },
+        "paper": {"accuracy": 0.989},
+    }
+    (tmp_path / "some").mkdir()
+    (tmp_path / "some" / "metadata.json").write_text(json.dumps(metadata))
+    presets = module.read_zoo(tmp_path)
+    row = module.overview(presets).split("\n")[2]
+    assert row == (
+        "| [`some`](zoo/some/README.md) | `interpatient` | 1,234 | 1.5 MB "
+        "| 0.956 ± 0.004 | 0.500 |"
+    )
+    text = module.comparisons(presets)
+    assert "Test data: DS1 to DS2." in text
+    assert "| **some** | 0.956 ± 0.004 | 0.500 |" in text
+    assert "| concat, all modalities | 0.940 |  |" in text
+    assert "| ecg alone | 0.930 ± 0.010 |  |" in text
+    assert "In the paper: accuracy 0.989" in text
+    assert "over 5 training seeds" in text
+    assert "| rhythm | 0.875 |" in module.subsets(presets, "some")
+    assert module.subsets(presets) == module.NONE_YET
+    assert module.overview([]) == module.comparisons([]) == module.NONE_YET
+    with pytest.raises(ValueError, match="results:begin"):
+        module.replace_block("no markers", "results", "")
+
+
+def test_the_command_for_tests_is_written_once():
+    """`.ci/run` takes the line after this marker."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    lines = re.findall(r"<!-- ci: test -->\n```bash\n(.*)\n```", text)
+    assert len(lines) == 1
+    assert lines[0].startswith("pip install ") and lines[0].endswith("pytest")
+
+
+def test_the_version_is_the_same_everywhere():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    version = keras_mmfusion.__version__
+    assert f"\nversion: {version}\n" in citation
+    assert f"## [{version}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_lazy_exports():
+    assert set(keras_mmfusion.__all__) <= set(dir(keras_mmfusion))
+    for name in keras_mmfusion.__all__[1:]:
+        module = getattr(keras_mmfusion, name)
+        assert module is importlib.import_module(f"keras_mmfusion.{name}")
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = keras_mmfusion.nothing
