@@ -132,6 +132,12 @@ def read_beats(path, annotator, num_samples=None, fs=None):
 
     Raises:
         RecordError: The file is missing, unreadable or of another record.
+
+    Example:
+
+    ```python
+    beats, symbols = read_beats("mitdb/100", "atr")
+    ```
     """
     wfdb = _import_wfdb()
     path = _strip_extension(Path(path))
@@ -174,6 +180,14 @@ def read_csv(path, fs):
 
     Raises:
         RecordError: The file is missing, has no header, or holds no numbers.
+
+    Example:
+
+    ```python
+    Path("ecg.csv").write_text("time,MLII\\n0.000,0.12\\n0.004,0.15\\n")
+    record = read_csv("ecg.csv", fs=250)
+    record.leads  # ("MLII",)
+    ```
     """
     path = Path(path)
     _require_file(path, "file")
