@@ -26,7 +26,7 @@ class BeatSegments:
         self.length = length
         last = max(num_beats - length, 0)
         # A quarter of a window overlaps the next: enough for the steps at the edges.
-        hop = length // 2 if causal else max(3 * length // 4, 1)
+        hop = max(length // 2 if causal else 3 * length // 4, 1)
         starts = np.unique(np.append(np.arange(0, last + 1, hop), last))
         self.index = starts[:, None] + np.arange(length)
         self.valid = self.index < num_beats

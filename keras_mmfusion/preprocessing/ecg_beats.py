@@ -172,8 +172,7 @@ class BeatPreprocessor:
     def _waves(self, raw, fs, beats):
         """Beats `(beats, length, leads)`, and per beat and lead what is wrong."""
         valid = np.isfinite(raw)
-        signals = np.where(valid, raw, np.nanmedian(np.where(valid, raw, np.nan), 0))
-        signals = np.nan_to_num(signals)
+        signals = _without_gaps(raw, valid, self.causal)
         filtered = self._filter(self._resample(signals, fs))
         first = beats - round(self.before * self.fs)
         index = first[:, None] + self.step * np.arange(self.length)
@@ -192,7 +191,13 @@ class BeatPreprocessor:
         from scipy.signal import resample_poly
 
         ratio = Fraction(self.fs / fs).limit_denominator(1000)
-        return resample_poly(signals, ratio.numerator, ratio.denominator, axis=0)
+        up, down = ratio.numerator, ratio.denominator
+        # The resampler takes what is outside for zero: a step wherever the recorder
+        # has an offset. Its filter is ten samples of the lower rate long to each side.
+        margin = 11
+        padded = np.pad(signals, ((margin * down, margin * down), (0, 0)), "edge")
+        resampled = resample_poly(padded, up, down, axis=0)
+        return resampled[margin * up : len(resampled) - margin * up]
 
     def _filter(self, signals):
         from scipy.signal import butter, sosfilt, sosfilt_zi, sosfiltfilt
@@ -234,6 +239,25 @@ class BeatPreprocessor:
             mean = intervals.mean()
             features = np.log(np.stack([before, after], axis=1) / mean)
         return np.clip(features, -1.5, 1.5).astype("float32")
+
+
+def _without_gaps(signals, valid, causal):
+    """Missing samples take the lead's median, or the last sample before them.
+
+    In the causal case those before the first sample take that one, which the
+    band-pass filter, started in its steady state, turns into zero.
+    """
+    if valid.all():
+        return signals
+    filled = np.where(valid, signals, 0)
+    for lead in range(signals.shape[1]):
+        known = np.flatnonzero(valid[:, lead])
+        if causal and len(known):
+            latest = np.where(valid[:, lead], np.arange(len(signals)), known[0])
+            filled[:, lead] = signals[np.maximum.accumulate(latest), lead]
+        elif len(known):
+            filled[~valid[:, lead], lead] = np.median(signals[known, lead])
+    return filled
 
 
 def _median(waves):
