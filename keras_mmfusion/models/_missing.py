@@ -62,7 +62,10 @@ class AttachMask(keras.layers.Layer):
         if features.shape[1] == present.shape[1]:
             return present
         anywhere = ops.any(present, axis=1, keepdims=True)
-        return ops.broadcast_to(anywhere, ops.shape(features)[:2])
+        # Not `broadcast_to`: the mask of a functional model is part of its graph,
+        # where the batch size is not known.
+        every = ops.ones_like(features[:, :, 0], dtype="bool")
+        return ops.logical_and(anywhere, every)
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape[0])

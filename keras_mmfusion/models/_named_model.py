@@ -1,5 +1,8 @@
 """A functional model that insists on the names and shapes of its inputs."""
 
+import inspect
+import itertools
+
 import keras
 
 
@@ -8,8 +11,8 @@ class NamedModel(keras.Model):
 
     Keras on JAX only warns about a wrong name and feeds the wrong modality, and a
     step that fails half-way there leaves the model without its weights. So arrays
-    are checked before the step begins, and tensors once more inside `call`, where
-    data sets come in as well.
+    and the first batch of a data set are checked before the step begins, and tensors
+    once more inside `call`, where every other source comes in.
     """
 
     def call(self, inputs, training=None, mask=None):
@@ -17,33 +20,45 @@ class NamedModel(keras.Model):
         return super().call(inputs, training=training, mask=mask)
 
     def fit(self, x=None, *args, **kwargs):
-        self._check_arrays(x)
-        return super().fit(x, *args, **kwargs)
+        return super().fit(self._checked(x), *args, **kwargs)
 
     def evaluate(self, x=None, *args, **kwargs):
-        self._check_arrays(x)
-        return super().evaluate(x, *args, **kwargs)
+        # `fit` validates here on one generator, epoch by epoch, which keeps its batches.
+        return super().evaluate(self._checked(x, peek=False), *args, **kwargs)
 
     def predict(self, x, *args, **kwargs):
-        self._check_arrays(x)
-        return super().predict(x, *args, **kwargs)
+        return super().predict(self._checked(x), *args, **kwargs)
 
     def train_on_batch(self, x, *args, **kwargs):
-        self._check_arrays(x)
+        self.check_inputs(x)
         return super().train_on_batch(x, *args, **kwargs)
 
     def test_on_batch(self, x, *args, **kwargs):
-        self._check_arrays(x)
+        self.check_inputs(x)
         return super().test_on_batch(x, *args, **kwargs)
 
     def predict_on_batch(self, x):
-        self._check_arrays(x)
+        self.check_inputs(x)
         return super().predict_on_batch(x)
 
-    def _check_arrays(self, x):
-        """Dicts and arrays are checked here; data sets reach `call` soon enough."""
+    def _checked(self, x, peek=True):
+        """`x`, once its first batch is known to have our names and shapes."""
         if isinstance(x, (dict, list, tuple)) or hasattr(x, "shape"):
             self.check_inputs(x)
+        elif isinstance(x, keras.utils.PyDataset):
+            self._check_batch(x[0])
+        elif hasattr(x, "element_spec"):
+            # How `tf.data` describes its batches.
+            self._check_batch(x.element_spec)
+        elif peek and inspect.isgenerator(x):
+            batches = list(itertools.islice(x, 1))
+            for batch in batches:
+                self._check_batch(batch)
+            return (batch for batch in itertools.chain(batches, x))
+        return x
+
+    def _check_batch(self, batch):
+        self.check_inputs(keras.utils.unpack_x_y_sample_weight(batch)[0])
 
     def check_inputs(self, inputs):
         """Raise `ValueError` unless `inputs` has just our names and shapes."""
@@ -54,8 +69,16 @@ class NamedModel(keras.Model):
                 f"Expected a dict with the modalities {list(expected)}. "
                 f"Received: {names}. Fill a modality that is missing with NaN."
             )
+        sizes = set()
         for name, shape in expected.items():
-            got = tuple(inputs[name].shape)
+            got = getattr(inputs[name], "shape", None)
+            if got is None:
+                raise ValueError(
+                    f"Modality {name!r} must be an array or a tensor. Received: "
+                    f"{type(inputs[name]).__name__}. Fill a modality that is missing "
+                    "with NaN."
+                )
+            got = tuple(got)
             fits = len(got) == len(shape) and all(
                 None in (a, b) or a == b
                 for a, b in zip(got[1:], shape[1:], strict=True)
@@ -65,3 +88,10 @@ class NamedModel(keras.Model):
                     f"Modality {name!r} must have the shape (batch, "
                     f"{', '.join(str(n) for n in shape[1:])}). Received: shape {got}."
                 )
+            sizes.add(got[0])
+        if len(sizes - {None}) > 1:
+            raise ValueError(
+                "All modalities must hold the same samples. Received: "
+                + ", ".join(f"{len(inputs[n])} of {n!r}" for n in expected)
+                + "."
+            )

@@ -43,6 +43,9 @@ class FusionClassifier(NamedModel):
         dropout: float. Dropout before the head. Defaults to `0.0`.
         activation: Activation of the head, always computed in float32.
             Defaults to `"softmax"`.
+        dtype: Dtype policy of all but the encoders, the decoder and the head.
+            Defaults to `None`, the global policy.
+        **kwargs: `name` and `trainable`, as for any Keras model.
 
     Call arguments:
         inputs: dict of tensors `(batch, *shape)`, with exactly the names in
@@ -127,13 +130,15 @@ class FusionClassifier(NamedModel):
             for name, tensor in tensors.items()
         ]
         if len(features) == 1:
-            x = keras.layers.Dense(dim, name="fusion", dtype=policy)(features[0])
+            features = features[0]
+            fuse = keras.layers.Dense(dim, name="fusion", dtype=policy)
         else:
             if _any(modality_dropout):
                 features = _drop_modalities(
                     list(inputs), features, modality_dropout, policy
                 )
-            x = get_fusion(fusion, dim, fusion_options, dtype=policy)(features)
+            fuse = get_fusion(fusion, dim, fusion_options, dtype=policy)
+        x = fuse(features)
         if decoder is not None:
             x = decoder(x)
         if pooling == "mean":
@@ -164,6 +169,7 @@ class FusionClassifier(NamedModel):
             for name, encoder in encoders.items()
         }
         self._decoder_name = decoder.name if decoder is not None else None
+        self._fusion_name = fuse.name
         self._policy = policy
 
     def get_config(self):
@@ -227,9 +233,8 @@ class FusionClassifier(NamedModel):
             x: dict of arrays, as for `predict`.
             **kwargs: Arguments of `predict`, such as `batch_size`.
         """
-        return self._predict_output({"fusion": self.get_layer("fusion")}, x, **kwargs)[
-            "fusion"
-        ]
+        layers = {"fusion": self.get_layer(self._fusion_name)}
+        return self._predict_output(layers, x, **kwargs)["fusion"]
 
     def modality_features(self, x, **kwargs):
         """Dict of arrays `(samples, time, features)`: each modality, encoded.
@@ -245,7 +250,8 @@ class FusionClassifier(NamedModel):
         outputs = {name: layer.output for name, layer in layers.items()}
         self.check_inputs(x)
         part = keras.Model(self.input, outputs)
-        return part.predict(x, **{"verbose": 0, **kwargs})
+        predicted = part.predict(x, **{"verbose": 0, **kwargs})
+        return {name: predicted[name] for name in layers}
 
 
 def _encode(name, tensor, encoder, policy):
