@@ -124,7 +124,8 @@ def metadata(facts):
 def limitations(facts):
     lines = [
         "Not a medical device; not for diagnosis.",
-        "Trained on 47 patients recorded on tape in the 1970s, at one hospital.",
+        f"Trained on {22 if facts.interpatient else 48} half-hour tapes of the 1970s, "
+        "from one hospital.",
     ]
     if facts.interpatient:
         lines += [
@@ -173,6 +174,7 @@ def text(facts):
         "![Confusion matrix](confusion.png)\n",
         "## Beside it, from the same run\n",
         _baseline_table(facts),
+        _gain(facts),
         "## With modalities missing\n",
         "The released weights, with the other modalities or the other lead set to "
         "missing.\n",
@@ -217,6 +219,25 @@ def _baseline_table(facts):
         cells = " | ".join(_spread(metrics[key]) for key in keys)
         rows.append(f"| {label} | {metrics['accuracy']['n']} | {cells} |")
     return "\n".join(rows) + "\n"
+
+
+def _gain(facts):
+    """What the fusion brings over concatenation; claimed beyond 2 sd only."""
+    key = "macro_f1_nsv" if "macro_f1_nsv" in facts.metrics else "macro_f1"
+    ours, plain = facts.metrics[key], facts.baselines.get("concat", {}).get(key)
+    if plain is None or ours["sd"] is None or plain["sd"] is None:
+        return ""
+    difference = ours["mean"] - plain["mean"]
+    spread = (ours["sd"] ** 2 + plain["sd"] ** 2) ** 0.5
+    verdict = "no gain beyond 2 sd"
+    if difference > 2 * spread:
+        verdict = "a gain beyond 2 sd"
+    elif difference < -2 * spread:
+        verdict = "a loss beyond 2 sd"
+    return (
+        f"Against concatenation of the same encoders, {METRIC_NAMES[key]} changes by "
+        f"{difference:+.4f} (sd of the difference {spread:.4f}): {verdict}.\n"
+    )
 
 
 def _subset_table(facts):
