@@ -11,11 +11,6 @@ from keras_mmfusion.metrics import (
 NSVF = ("N", "S", "V", "F")
 
 
-@pytest.fixture(autouse=True)
-def _seed_and_session():
-    """These tests build no model, so there is no session to clear."""
-
-
 @pytest.fixture
 def labellings():
     random = np.random.default_rng(0)

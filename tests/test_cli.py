@@ -11,11 +11,6 @@ from keras_mmfusion.cli import _backend
 HEAVY = ("keras", "wfdb", "matplotlib", "scipy", "pandas")
 
 
-@pytest.fixture(autouse=True)
-def _seed_and_session():
-    """These tests build no model, so there is no session to clear."""
-
-
 def run(*command, **variables):
     environment = {k: v for k, v in os.environ.items() if k != "KERAS_BACKEND"}
     environment["PYTHONPATH"] = os.pathsep.join(sys.path)

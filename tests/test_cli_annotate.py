@@ -12,11 +12,6 @@ from keras_mmfusion.datasets import read_wfdb
 
 
 @pytest.fixture(autouse=True)
-def _seed_and_session():
-    """These tests build no model, so there is no session to clear."""
-
-
-@pytest.fixture(autouse=True)
 def loaded(monkeypatch):
     """Names of the presets that were loaded, none of which is really read."""
     names = []

@@ -12,11 +12,6 @@ from keras_mmfusion.datasets import read_wfdb
 
 
 @pytest.fixture(autouse=True)
-def _seed_and_session():
-    """These tests build no model, so there is no session to clear."""
-
-
-@pytest.fixture(autouse=True)
 def fake_preset(monkeypatch):
     monkeypatch.setattr(presets, "load", lambda name: RuleModel(), raising=False)
 

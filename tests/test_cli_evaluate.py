@@ -12,11 +12,6 @@ from keras_mmfusion.metrics import beat_metrics
 
 
 @pytest.fixture(autouse=True)
-def _seed_and_session():
-    """These tests build no model, so there is no session to clear."""
-
-
-@pytest.fixture(autouse=True)
 def loaded(monkeypatch):
     names = []
     monkeypatch.setattr(

@@ -18,11 +18,6 @@ from keras_mmfusion.metrics import match_beats
 from keras_mmfusion.preprocessing.beat_detection import check_alignment, detect_beats
 
 
-@pytest.fixture(autouse=True)
-def _seed_and_session():
-    """These tests build no model, so there is no session to clear."""
-
-
 @pytest.fixture(scope="module")
 def record():
     return read_wfdb(EXCERPT, "atr")

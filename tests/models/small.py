@@ -1,0 +1,37 @@
+"""A small fusion classifier of two modalities, and inputs for it."""
+
+import keras
+import numpy as np
+
+from keras_mmfusion.models import FusionClassifier
+
+STEPS = 6
+
+
+def classifier(fusion="atd", **kwargs):
+    if fusion in ("atd", "step"):
+        kwargs.setdefault("fusion_options", {"num_heads": 2})
+    # Not in the order of the alphabet: the order of the modalities must survive.
+    return FusionClassifier(
+        inputs={"wave": (STEPS, 4), "calendar": (STEPS, 2)},
+        encoders={
+            "wave": keras.layers.Dense(5, activation="relu", name="wave_encoder"),
+            "calendar": None,
+        },
+        fusion=fusion,
+        **{"num_classes": 3, "dim": 8, **kwargs},
+    )
+
+
+def inputs(samples=4, steps=STEPS, seed=0):
+    rng = np.random.default_rng(seed)
+    return {
+        "wave": rng.normal(size=(samples, steps, 4)).astype("float32"),
+        "calendar": rng.normal(size=(samples, steps, 2)).astype("float32"),
+    }
+
+
+def predict(model, x):
+    """One eager call, without compilation."""
+    tensors = {name: keras.ops.convert_to_tensor(v) for name, v in x.items()}
+    return keras.ops.convert_to_numpy(model(tensors, training=False))

@@ -1,0 +1,403 @@
+"""What `FusionClassifier` computes, keeps in its config and does with gaps."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import small
+from backends import gradients
+from harness import assert_close
+
+from keras_mmfusion.layers import (
+    ATDFusion,
+    ConcatFusion,
+    LSTMEncoder,
+    PerStepEncoder,
+    ResNet1DEncoder,
+)
+from keras_mmfusion.models import FUSIONS, FusionClassifier, get_fusion
+
+Y = np.array([0, 1, 2, 0])
+
+
+@pytest.fixture(scope="module")
+def model():
+    """Shared by the tests; do not change it."""
+    return small.classifier()
+
+
+def with_nan(x, name, where):
+    changed = {key: values.copy() for key, values in x.items()}
+    changed[name][where] = np.nan
+    return changed
+
+
+def temporal(causal=False):
+    return ResNet1DEncoder(
+        (8, 8),
+        3,
+        dilations=(1, 2),
+        causal=causal,
+        normalization=None,
+        name="decoder",
+    )
+
+
+def per_step_model(fusion, causal):
+    options = {"num_heads": 2, "causal": causal} if fusion in ("atd", "step") else {}
+    return small.classifier(
+        fusion,
+        fusion_options=options,
+        decoder=temporal(causal),
+        pooling=None,
+        modality_dropout=0.2,
+    )
+
+
+# Fusions.
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_every_fusion_trains_and_predicts(fusion):
+    model = small.classifier(fusion)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    before = model.get_layer("fusion").get_weights()
+    model.fit(small.inputs(), Y, verbose=0)
+    after = model.get_layer("fusion").get_weights()
+    assert all(np.any(a != b) for a, b in zip(before, after, strict=True))
+    outputs = model.predict(small.inputs(), verbose=0)
+    assert outputs.shape == (4, 3) and outputs.dtype == "float32"
+    np.testing.assert_allclose(outputs.sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["fusion", "my_fusion"])
+def test_fusion_by_layer(name):
+    model = small.classifier(ConcatFusion(8, name=name))
+    named = small.classifier("concat")
+    named.set_weights(model.get_weights())
+    x = small.inputs()
+    assert_close(small.predict(model, x), small.predict(named, x))
+    assert_close(model.fused_features(x), named.fused_features(x))
+
+
+def test_order_of_inputs_is_the_order_of_fusion(model):
+    x = small.inputs()
+    features = model.modality_features(x)
+    assert list(features) == ["wave", "calendar"]
+    fused = model.get_layer("fusion")([features["wave"], features["calendar"]])
+    assert_close(keras.ops.convert_to_numpy(fused), model.fused_features(x))
+
+
+@pytest.mark.parametrize(
+    "kwargs,message",
+    [
+        ({"fusion": "mean"}, "one of .'atd', 'concat', 'step'.*'mean'"),
+        ({"fusion": ATDFusion(8, 2), "fusion_options": {"num_heads": 2}}, "options"),
+        ({"pooling": "max"}, "pooling='max'"),
+    ],
+)
+def test_wrong_arguments(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        small.classifier(**kwargs)
+
+
+@pytest.mark.parametrize(
+    "encoders,message",
+    [
+        ({"a": None}, r"\['a', 'b'\], encoders=\['a'\]"),
+        ({"a": None, "b": keras.layers.Dense(3, name="a")}, "named .'a'"),
+        ({"a": None, "b": keras.layers.Flatten()}, "of 'b' must yield"),
+    ],
+)
+def test_wrong_encoders(encoders, message):
+    with pytest.raises(ValueError, match=message):
+        FusionClassifier({"a": (3, 2), "b": (3, 2)}, encoders)
+
+
+def test_get_fusion_refuses_unknown_names():
+    with pytest.raises(ValueError, match="fusion='sum'"):
+        get_fusion("sum", 8)
+
+
+@pytest.mark.parametrize("encoder", [None, keras.layers.Dense(5, name="encoder")])
+def test_single_modality(encoder):
+    model = FusionClassifier({"wave": (6, 4)}, {"wave": encoder}, dim=8, num_classes=3)
+    x = {"wave": small.inputs()["wave"]}
+    assert model.predict(x, verbose=0).shape == (4, 3)
+    assert model.fused_features(x).shape == (4, 6, 8)
+    again = FusionClassifier.from_config(model.get_config())
+    again.set_weights(model.get_weights())
+    assert_close(small.predict(again, x), small.predict(model, x), 0.0)
+
+
+# Features, heads and configs.
+
+
+def test_features(model):
+    x = small.inputs()
+    shapes = {name: f.shape for name, f in model.modality_features(x).items()}
+    assert shapes == {"wave": (4, 6, 5), "calendar": (4, 6, 2)}
+    np.testing.assert_array_equal(model.modality_features(x)["calendar"], x["calendar"])
+    assert model.fused_features(x, batch_size=3).shape == (4, 6, 8)
+
+
+def test_new_head(model):
+    x = small.inputs()
+    model.preprocessor = object()
+    other = model.with_num_classes(7)
+    assert small.predict(other, x).shape == (4, 7)
+    assert other.preprocessor is model.preprocessor
+    assert_close(other.fused_features(x), model.fused_features(x), 1e-6)
+
+
+def test_no_head(model):
+    x = small.inputs()
+    headless = model.with_num_classes(0)
+    features = small.predict(headless, x)
+    assert_close(features, model.fused_features(x).mean(axis=1))
+    scores = features @ model.get_layer("head").get_weights()[0]
+    assert scores.argmax(1).tolist() == small.predict(model, x).argmax(1).tolist()
+    assert small.predict(headless.with_num_classes(3), x).shape == (4, 3)
+
+
+CONFIGS = {
+    "all": lambda: small.classifier(
+        "step",
+        decoder=temporal(),
+        pooling=None,
+        modality_dropout=[0.1, 0.3],
+        dropout=0.1,
+        activation="sigmoid",
+        name="mine",
+    ),
+    "fusion layer": lambda: small.classifier(ATDFusion(8, 2, causal=True, name="f")),
+    "policy": lambda: small.classifier(dtype="mixed_bfloat16"),
+    "default": small.classifier,
+}
+
+
+@pytest.mark.parametrize("case", CONFIGS)
+def test_config_round_trip_through_sorted_json(case):
+    model = CONFIGS[case]()
+    text = json.dumps(keras.saving.serialize_keras_object(model), sort_keys=True)
+    again = keras.saving.deserialize_keras_object(json.loads(text))
+    assert again.modalities == ["wave", "calendar"]
+    assert again.name == model.name
+    text_again = json.dumps(keras.saving.serialize_keras_object(again), sort_keys=True)
+    assert text_again == text
+    again.set_weights(model.get_weights())
+    x = small.inputs()
+    assert_close(small.predict(again, x), small.predict(model, x), 0.0)
+
+
+@pytest.mark.parametrize("case", CONFIGS)
+def test_keras_file(case, tmp_path):
+    model = CONFIGS[case]()
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert type(again) is FusionClassifier
+    x = small.inputs()
+    assert_close(small.predict(again, x), small.predict(model, x), 0.0)
+
+
+def test_mixed_precision():
+    model = small.classifier(dtype="mixed_bfloat16", decoder=temporal())
+    plain = small.classifier(decoder=temporal())
+    plain.set_weights(model.get_weights())
+    assert model.get_layer("fusion").compute_dtype == "bfloat16"
+    assert {w.dtype for w in model.trainable_weights} == {"float32"}
+    x = with_nan(small.inputs(), "wave", (0, slice(3)))
+    outputs = small.predict(model, x)
+    assert outputs.dtype == "float32" and np.isfinite(outputs).all()
+    assert_close(outputs, small.predict(plain, x), 0.05)
+
+
+def test_global_policy():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    model = small.classifier()
+    assert model.get_layer("wave_encoder").compute_dtype == "bfloat16"
+    assert model.get_layer("fusion").compute_dtype == "bfloat16"
+    assert small.predict(model, small.inputs()).dtype == "float32"
+
+
+# Gaps.
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize("name", ["wave", "calendar"])
+def test_missing_modality(fusion, name):
+    model = small.classifier(fusion)
+    x = small.inputs()
+    whole = small.predict(model, x)
+    without = small.predict(model, with_nan(x, name, 0))
+    assert np.isfinite(without).all()
+    assert np.abs(without[0] - whole[0]).max() > 1e-4
+    assert_close(without[1:], whole[1:], 2e-6, "the other samples")
+    others = with_nan(small.inputs(seed=5), name, 0)
+    for key in x:
+        others[key][0] = x[key][0]
+    others[name][0] = np.nan
+    assert_close(small.predict(model, others)[0], without[0], 2e-6)
+    alone = {key: values[:1] for key, values in with_nan(x, name, 0).items()}
+    assert_close(small.predict(model, alone)[0], without[0], 2e-6)
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_nothing_at_all(fusion):
+    model = small.classifier(fusion, decoder=temporal())
+    x = small.inputs()
+    nothing = {name: np.full_like(values, np.nan) for name, values in x.items()}
+    outputs = small.predict(model, nothing)
+    assert np.isfinite(outputs).all()
+    assert_close(outputs, np.repeat(outputs[:1], 4, axis=0), 1e-6)
+
+
+def test_one_missing_feature_counts_as_zero(model):
+    x = small.inputs()
+    zeroed = {name: values.copy() for name, values in x.items()}
+    zeroed["wave"][1, 2, 3] = 0
+    gap = with_nan(x, "wave", (1, 2, 3))
+    assert_close(small.predict(model, gap), small.predict(model, zeroed), 0.0)
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_gradients_of_gaps_are_finite(fusion):
+    model = per_step_model(fusion, causal=False)
+    x = with_nan(small.inputs(), "wave", (0, slice(None)))
+    x = with_nan(x, "calendar", (1, slice(2, 4)))
+    x = with_nan(x, "wave", (2, 3, 1))
+    before = model.get_weights()
+    model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
+    loss = model.train_on_batch(x, np.tile(Y[:, None], (1, small.STEPS)))
+    assert np.isfinite(loss)
+    for old, new, weight in zip(
+        before, model.get_weights(), model.weights, strict=True
+    ):
+        assert np.isfinite(new).all(), weight.path
+        if weight.trainable:
+            assert np.any(new != old), weight.path
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_padding_changes_nothing(fusion, causal):
+    """Steps of NaN at the end equal the same series without them."""
+    model = per_step_model(fusion, causal)
+    x = small.inputs()
+    valid = 4
+    padded = with_nan(x, "wave", np.s_[:, valid:])
+    padded = with_nan(padded, "calendar", np.s_[:, valid:])
+    config = model.get_config()
+    config["inputs"] = [[name, [valid, *s[1:]]] for name, s in config["inputs"]]
+    short = FusionClassifier.from_config(config)
+    short.set_weights(model.get_weights())
+    expected = small.predict(short, {name: v[:, :valid] for name, v in x.items()})
+    assert_close(small.predict(model, padded)[:, :valid], expected, 1e-5)
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_causal_steps_do_not_see_later_ones(fusion):
+    model = per_step_model(fusion, causal=True)
+    x, other = small.inputs(), small.inputs(seed=9)
+    for filler in (lambda values: values, lambda values: np.full_like(values, np.nan)):
+        late = {
+            name: np.concatenate([v[:, :3], filler(other[name][:, 3:])], axis=1)
+            for name, v in x.items()
+        }
+        a, b = small.predict(model, x), small.predict(model, late)
+        assert_close(b[:, :3], a[:, :3], 1e-6)
+        assert np.abs(b[:, 3:] - a[:, 3:]).max() > 1e-3
+
+
+def test_pooling_is_over_valid_steps():
+    model = small.classifier("concat", num_classes=0)
+    x = small.inputs()
+    gaps = with_nan(with_nan(x, "wave", np.s_[:, 4:]), "calendar", np.s_[:, 4:])
+    fused = model.fused_features(gaps)
+    assert_close(small.predict(model, gaps), fused[:, :4].mean(axis=1))
+
+
+def test_encoders_are_given_the_mask():
+    """A recurrent encoder passes over missing steps."""
+    encoder = LSTMEncoder((4,), name="lstm")
+    model = FusionClassifier({"a": (6, 2)}, {"a": encoder}, dim=8, pooling=None)
+    x = small.inputs()["calendar"]
+    gap = x.copy()
+    gap[:, 3] = np.nan
+    without = np.delete(x, 3, axis=1)
+    padded = np.concatenate([without, np.full_like(x[:, :1], np.nan)], axis=1)
+    a, b = small.predict(model, {"a": gap}), small.predict(model, {"a": padded})
+    assert_close(a[:, 4:], b[:, 3:5])
+
+
+def test_strided_encoder_of_a_missing_modality():
+    """Where the encoder changes the length, a modality is there or not."""
+    model = FusionClassifier(
+        {"wave": (8, 4), "calendar": (8, 2)},
+        {
+            "wave": ResNet1DEncoder((4,), 3, normalization=None, name="resnet"),
+            "calendar": None,
+        },
+        fusion="concat",
+        dim=8,
+    )
+    x = small.inputs(steps=8)
+    assert model.fused_features(x).shape == (4, 4, 8)
+    gap = with_nan(x, "wave", 0)
+    a = small.predict(model, gap)
+    assert np.isfinite(a).all()
+    assert_close(a[1:], small.predict(model, x)[1:], 2e-6)
+
+
+def test_missing_elements_do_not_reach_batch_statistics():
+    encoder = PerStepEncoder(ResNet1DEncoder((4,), 3, name="resnet"), name="per_step")
+    model = FusionClassifier({"beats": (5, 16, 2)}, {"beats": encoder}, dim=8)
+    x = np.random.default_rng(0).normal(size=(4, 5, 16, 2)).astype("float32")
+    x[0, 2:] = np.nan
+    x[3] = np.nan
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.train_on_batch({"beats": x}, np.zeros(4))
+    values = [v for v in model.get_weights() if v.dtype == "float32"]
+    assert all(np.isfinite(v).all() for v in values)
+
+
+def test_dropped_modalities_only_in_training():
+    model = small.classifier(modality_dropout=0.5)
+    x = small.inputs()
+    a, b = small.predict(model, x), small.predict(model, x)
+    assert_close(a, b, 0.0)
+    tensors = {name: keras.ops.convert_to_tensor(v) for name, v in x.items()}
+    outputs = [
+        keras.ops.convert_to_numpy(model(tensors, training=True)) for _ in range(4)
+    ]
+    assert max(np.abs(o - a).max() for o in outputs) > 1e-4
+
+
+def test_dropped_is_the_same_as_missing():
+    model = small.classifier(modality_dropout=[0.999999, 0.0])
+    x = small.inputs()
+    tensors = {name: keras.ops.convert_to_tensor(v) for name, v in x.items()}
+    dropped = keras.ops.convert_to_numpy(model(tensors, training=True))
+    missing = small.predict(model, with_nan(x, "wave", slice(None)))
+    assert_close(dropped, missing, 1e-6)
+
+
+def test_gradients_reach_every_weight():
+    model = small.classifier("atd", decoder=temporal())
+
+    class OfList(keras.layers.Layer):
+        """The harness hands over a list of arrays."""
+
+        def __init__(self):
+            super().__init__()
+            self.inner = model
+            self.built = True
+
+        def call(self, inputs, training=None):
+            return self.inner(dict(zip(model.modalities, inputs, strict=True)))
+
+    x = small.inputs()
+    by_input, by_weight = gradients(OfList(), [x["wave"], x["calendar"]])
+    for gradient in [*by_input, *by_weight.values()]:
+        assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0

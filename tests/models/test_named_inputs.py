@@ -1,0 +1,136 @@
+"""Wrong names and shapes are refused in every way in, and leave the model whole."""
+
+import keras
+import numpy as np
+import pytest
+import small
+
+Y = np.array([0, 1, 2, 0])
+GOOD = small.inputs()
+WAVE, CALENDAR = GOOD["wave"], GOOD["calendar"]
+
+WRONG = {
+    "unknown name": ({"wave": WAVE, "date": CALENDAR}, "'wave', 'calendar'.*'date'"),
+    "missing name": ({"wave": WAVE}, "Fill a modality that is missing with NaN"),
+    "too many": ({**GOOD, "more": WAVE}, "'more'"),
+    "swapped": ({"wave": CALENDAR, "calendar": WAVE}, "'wave' must have the shape"),
+    "time": ({"wave": WAVE[:, :5], "calendar": CALENDAR}, r"6, 4.*\(4, 5, 4\)"),
+    "samples": ({"wave": WAVE, "calendar": CALENDAR[:2]}, "4 of 'wave', 2 of"),
+    "None": ({"wave": WAVE, "calendar": None}, "'calendar' must be.*NoneType"),
+    "lists": ({"wave": WAVE.tolist(), "calendar": CALENDAR}, "'wave'.*list"),
+    "a list": ([WAVE, CALENDAR], "Received: list"),
+    "an array": (WAVE, "Received: ndarray"),
+}
+
+
+class Batches(keras.utils.PyDataset):
+    def __init__(self, x):
+        super().__init__()
+        self.x = x
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return self.x, Y
+
+
+def generator(x, batches=2):
+    yield from [(x, Y)] * batches
+
+
+def in_tensorflow(x):
+    tf = pytest.importorskip("tensorflow")
+    return tf.data.Dataset.from_tensor_slices((x, Y)).batch(2)
+
+
+WAYS = {
+    "fit": lambda m, x: m.fit(x, Y, verbose=0),
+    "fit by keyword": lambda m, x: m.fit(x=x, y=Y, verbose=0),
+    "evaluate": lambda m, x: m.evaluate(x, Y, verbose=0),
+    "predict": lambda m, x: m.predict(x, verbose=0),
+    "train_on_batch": lambda m, x: m.train_on_batch(x, Y),
+    "test_on_batch": lambda m, x: m.test_on_batch(x, Y),
+    "predict_on_batch": lambda m, x: m.predict_on_batch(x),
+    "fused_features": lambda m, x: m.fused_features(x),
+    "modality_features": lambda m, x: m.modality_features(x),
+    "validation": lambda m, x: m.fit(GOOD, Y, validation_data=(x, Y), verbose=0),
+}
+SOURCES = {
+    "fit": lambda m, x: m.fit(x, verbose=0),
+    "evaluate": lambda m, x: m.evaluate(x, verbose=0),
+    "predict": lambda m, x: m.predict(x, verbose=0),
+    "validation": lambda m, x: m.fit(GOOD, Y, validation_data=x, verbose=0),
+}
+
+
+@pytest.fixture(scope="module")
+def model():
+    model = small.classifier("concat")
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.fit(GOOD, Y, verbose=0)
+    return model
+
+
+def assert_works(model):
+    assert np.isfinite(model.train_on_batch(GOOD, Y))
+    assert np.isfinite(model.predict_on_batch(GOOD)).all()
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("way", WAYS)
+def test_refused(model, way, wrong):
+    x, message = WRONG[wrong]
+    if way == "validation" and wrong in ("samples", "lists"):
+        message = None  # Keras was faster.
+    with pytest.raises(ValueError, match=message):
+        WAYS[way](model, x)
+    assert_works(model)
+
+
+@pytest.mark.parametrize("wrong", ["unknown name", "missing name", "swapped", "time"])
+@pytest.mark.parametrize("way", SOURCES)
+def test_refused_data_set(model, way, wrong):
+    x, message = WRONG[wrong]
+    with pytest.raises(ValueError, match=message):
+        SOURCES[way](model, Batches(x))
+    assert_works(model)
+
+
+@pytest.mark.parametrize("make", [generator, in_tensorflow])
+@pytest.mark.parametrize("way", ["fit", "predict"])
+def test_refused_stream(model, way, make):
+    x, message = WRONG["unknown name"]
+    with pytest.raises(ValueError, match=message):
+        SOURCES[way](model, make(x))
+    assert_works(model)
+
+
+@pytest.mark.parametrize("name", ["unknown name", "swapped", "time", "samples"])
+def test_call_refuses(model, name):
+    with pytest.raises(ValueError):
+        model({k: keras.ops.convert_to_tensor(v) for k, v in WRONG[name][0].items()})
+    assert_works(model)
+
+
+@pytest.mark.parametrize("make", [generator, Batches, in_tensorflow])
+def test_every_batch_of_a_source_is_used(model, make):
+    expected = model.predict(GOOD, verbose=0)
+    rows = model.predict(make(GOOD), verbose=0)
+    copies = len(rows) // len(expected)
+    assert copies == (1 if make is in_tensorflow else 2)
+    np.testing.assert_allclose(rows, np.tile(expected, (copies, 1)), atol=1e-6)
+
+
+def test_order_of_the_keys_does_not_matter(model):
+    backwards = dict(reversed(GOOD.items()))
+    a, b = model.predict(GOOD, verbose=0), model.predict(backwards, verbose=0)
+    np.testing.assert_array_equal(a, b)
+
+
+def test_float64_and_integers_are_taken(model):
+    whole = {name: np.rint(values) for name, values in GOOD.items()}
+    expected = small.predict(model, {k: v.astype("float32") for k, v in whole.items()})
+    for dtype in ("float64", "int64"):
+        x = {name: values.astype(dtype) for name, values in whole.items()}
+        np.testing.assert_allclose(model.predict(x, verbose=0), expected, atol=1e-6)

@@ -1,0 +1,436 @@
+"""From recordings to model inputs: on real beats, at any rate, with faults."""
+
+import json
+import warnings
+from dataclasses import replace
+from itertools import pairwise
+
+import keras
+import numpy as np
+import pytest
+from scipy.signal import butter, resample_poly, sosfilt, sosfilt_zi, sosfiltfilt
+
+from keras_mmfusion.cli.demo import EXCERPT
+from keras_mmfusion.datasets import ECGRecord, RecordError, mitbih, read_wfdb
+from keras_mmfusion.preprocessing import BeatPreprocessor
+
+FS, STEP, BEFORE, LENGTH = 360, 2, 130, 128
+AFTER = LENGTH * STEP - BEFORE
+NAMES = ("ecg", "image", "rhythm", "shape")
+# What belongs to each of two leads.
+ECG = ([0, 2], [1, 3])
+SHAPE = (slice(0, 5), slice(5, 10))
+
+
+@pytest.fixture(scope="module")
+def record():
+    """Two and a half minutes of record 213: 274 beats in MLII and V1."""
+    return read_wfdb(EXCERPT, "atr")
+
+
+@pytest.fixture(scope="module")
+def offline(record):
+    return BeatPreprocessor()(record).modalities
+
+
+@pytest.fixture(scope="module")
+def past_only(record):
+    return BeatPreprocessor(causal=True)(record).modalities
+
+
+def without_warnings(preprocessor, record, **kwargs):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return preprocessor(record, **kwargs)
+
+
+def changed(record, function):
+    """A copy whose signals went through `function`, in place."""
+    signals = record.signals.copy()
+    function(signals)
+    return replace(record, signals=signals)
+
+
+# The same by plain loops over beats.
+
+
+def plain(record, causal):
+    sos = butter(2, (0.5, 40.0), "bandpass", fs=FS, output="sos")
+    num = len(record.beats)
+    waves = np.zeros((num, LENGTH, 2))
+    for lead in range(2):
+        x = record.signals[:, lead].astype("float64")
+        if causal:
+            x = sosfilt(sos, x, zi=sosfilt_zi(sos) * x[0])[0]
+        else:
+            x = sosfiltfilt(sos, x, padlen=3 * FS)
+        for i, beat in enumerate(record.beats):
+            for k in range(LENGTH):
+                sample = min(max(beat - BEFORE + STEP * k, 0), len(x) - 1)
+                waves[i, k, lead] = x[sample]
+    templates = np.zeros_like(waves)
+    for i in range(num):
+        if not causal:
+            past = range(num)
+        elif i < 16:
+            past = range(i + 1)
+        else:
+            block = i - i % 16
+            past = range(max(0, block - 64), block)
+        templates[i] = np.median([waves[k] for k in past], axis=0)
+    return waves, templates
+
+
+def plain_rhythm(record, causal):
+    times = record.beats / FS
+    intervals = [b - a for a, b in pairwise(times)]
+    features = []
+    for i in range(len(times)):
+        before = intervals[max(i - 1, 0)]
+        after = intervals[min(i, len(intervals) - 1)]
+        if causal:
+            past = [intervals[0]] + intervals[:i]
+            features.append([np.log(before / np.mean(past)), 0.0])
+        else:
+            mean = np.mean(intervals)
+            features.append([np.log(before / mean), np.log(after / mean)])
+    return np.clip(features, -1.5, 1.5)
+
+
+def plain_shape(waves, templates, causal):
+    """Per beat and lead; R peak at kept sample 65, QRS -14 to +18, P up to 47."""
+    raw = np.zeros((len(waves), 2, 5))
+    for i, (wave, template) in enumerate(zip(waves, templates, strict=True)):
+        for lead in range(2):
+            w, t = wave[:, lead], template[:, lead]
+            qrs, p = w[51:83], (w - t)[:47]
+            change = (w - t)[51:83]
+            r = 0.0 if not t.any() else np.corrcoef(w, t)[0, 1]
+            raw[i, lead] = (
+                np.clip(np.arctanh(np.clip(r, -0.98, 0.98)), -2.5, 2.5),
+                np.log(qrs.max() - qrs.min() + 0.05),
+                np.log(np.abs(qrs).mean() + 0.02),
+                np.log(np.sqrt((change**2).mean()) + 0.02),
+                np.log(np.sqrt((p**2).mean()) + 0.01),
+            )
+    features = raw.copy()
+    for i in range(len(raw)):
+        seen = range(max(0, i - 63), i + 1) if causal else range(len(raw))
+        features[i, :, 1:] -= np.median([raw[k, :, 1:] for k in seen], axis=0)
+    return np.clip(features, -3, 3).reshape(len(raw), 10)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_equals_plain_loops(record, offline, past_only, causal):
+    inputs = past_only if causal else offline
+    waves, templates = plain(record, causal)
+    close = {"atol": 1e-5, "rtol": 0}
+    np.testing.assert_allclose(inputs["image"], waves, **close)
+    np.testing.assert_allclose(inputs["ecg"][..., :2], waves, **close)
+    np.testing.assert_allclose(inputs["ecg"][..., 2:], waves - templates, **close)
+    np.testing.assert_allclose(inputs["rhythm"], plain_rhythm(record, causal), **close)
+    shape = plain_shape(waves, templates, causal)
+    np.testing.assert_allclose(inputs["shape"], shape, atol=1e-4)
+
+
+# Settings and leads.
+
+
+def test_shapes_and_dtypes(record, offline):
+    shapes = {name: values.shape[1:] for name, values in offline.items()}
+    assert shapes == {
+        "ecg": (128, 4),
+        "image": (128, 2),
+        "rhythm": (2,),
+        "shape": (10,),
+    }
+    for values in offline.values():
+        assert values.dtype == "float32" and len(values) == len(record.beats)
+        assert np.isfinite(values).all()
+
+
+def test_config_round_trip_through_json(record):
+    first = BeatPreprocessor(
+        fs=250.0, step=1, before=0.3, length=100, band=(1.0, 30.0), num_leads=1,
+        causal=True,
+    )  # fmt: skip
+    text = json.dumps(keras.saving.serialize_keras_object(first), sort_keys=True)
+    again = keras.saving.deserialize_keras_object(json.loads(text))
+    assert again.get_config() == first.get_config()
+    a, b = first(record).modalities, again(record).modalities
+    assert all(np.array_equal(a[name], b[name]) for name in NAMES)
+    assert a["ecg"].shape[1:] == (100, 2)
+
+
+@pytest.mark.parametrize(
+    "name,leads",
+    [("100", ("MLII", "V5")), ("114", ("MLII", "V5")), ("102", ("V5", "V2")),
+     ("104", ("V5", "V2")), ("213", ("MLII", "V1"))],
+)  # fmt: skip
+def test_leads_are_found_by_name(data_dir, name, leads):
+    (record,) = mitbih.load_mitbih([name], data_dir)
+    preprocessor = BeatPreprocessor()
+    columns = preprocessor.choose_leads(record)
+    assert tuple(record.leads[c] for c in columns) == leads
+    if name == "114":
+        assert columns == [1, 0]
+
+
+def test_leads_by_request(record, offline):
+    inputs = BeatPreprocessor()(record, leads=["v1", "mlii"])
+    assert inputs.leads == ("V1", "MLII")
+    for lead in range(2):
+        a = inputs.modalities["ecg"][..., ECG[lead]]
+        assert np.array_equal(a, offline["ecg"][..., ECG[1 - lead]])
+        a = inputs.modalities["shape"][:, SHAPE[lead]]
+        assert np.array_equal(a, offline["shape"][:, SHAPE[1 - lead]])
+
+
+@pytest.mark.parametrize(
+    "leads,message",
+    [(["MLII", "V7"], "has no lead 'V7'.*MLII, V1"), (["MLII"] * 3, "takes 2 leads")],
+)
+def test_wrong_leads(record, leads, message):
+    with pytest.raises(RecordError, match=message):
+        BeatPreprocessor()(record, leads=leads)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_one_lead(record, offline, past_only, causal):
+    single = replace(record, signals=record.signals[:, :1], leads=("MLII",))
+    inputs = without_warnings(BeatPreprocessor(causal=causal), single)
+    full = past_only if causal else offline
+    assert inputs.leads == ("MLII",) and not inputs.reasons.any()
+    m = inputs.modalities
+    assert np.array_equal(m["ecg"][..., ECG[0]], full["ecg"][..., ECG[0]])
+    assert np.array_equal(m["shape"][:, SHAPE[0]], full["shape"][:, SHAPE[0]])
+    assert np.array_equal(m["rhythm"], full["rhythm"])
+    assert np.isnan(m["ecg"][..., ECG[1]]).all()
+    assert np.isnan(m["image"][..., 1]).all()
+    assert np.isnan(m["shape"][:, SHAPE[1]]).all()
+
+
+# Rates and gains.
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("fs,tolerance", [(250, 0.05), (2000, 0.02)])
+def test_another_rate_gives_the_same_inputs(record, fs, tolerance, causal):
+    # Beats at the same instants at both rates, up to the ends of the recording,
+    # and an offset, which must not become a step there.
+    common = 36
+    beats = np.unique(record.beats // common) * common
+    beats = np.append(beats, len(record.signals) // common * common - common)
+    here = replace(record, beats=beats, signals=record.signals + np.float32(2.0))
+    up, down = fs // 10, FS // 10
+    edge = 100 * down
+    signals = np.pad(here.signals, ((edge, edge), (0, 0)), "edge").astype("float64")
+    signals = resample_poly(signals, up, down, axis=0)[100 * up : -100 * up]
+    there = replace(here, signals=signals, fs=float(fs), beats=beats * fs // FS)
+    preprocessor = BeatPreprocessor(causal=causal)
+    a, b = preprocessor(here).modalities, preprocessor(there).modalities
+    for name in NAMES:
+        np.testing.assert_allclose(b[name], a[name], atol=tolerance, err_msg=name)
+
+
+def test_rate_too_low(record):
+    with pytest.raises(RecordError, match=r"99 Hz.*100 Hz"):
+        BeatPreprocessor()(replace(record, fs=99.0))
+
+
+def test_units_are_millivolts(record, offline):
+    doubled = BeatPreprocessor()(changed(record, lambda s: s.__imul__(2))).modalities
+    np.testing.assert_allclose(doubled["ecg"], 2 * offline["ecg"], atol=1e-5)
+    height = np.ptp(np.median(offline["image"][..., 0], axis=0))
+    assert 1 < height < 4
+    # Features of the shape hardly know the gain.
+    assert np.median(np.abs(doubled["shape"] - offline["shape"])) < 0.02
+
+
+@pytest.mark.parametrize("beats", [None, np.array([], "int64")])
+def test_no_beats(record, beats):
+    with pytest.raises(RecordError, match="no beats"):
+        BeatPreprocessor()(replace(record, beats=beats))
+
+
+# Faults.
+
+
+def beats_inside(record, start, stop):
+    """Beats whose whole window lies inside, and those whose window touches."""
+    first, last = record.beats - BEFORE, record.beats + AFTER
+    return (first >= start) & (last <= stop), (last >= start) & (first < stop)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize(
+    "value,reason", [(np.nan, "missing samples"), (np.inf, "missing samples"),
+                     (0.0, "flat")],
+)  # fmt: skip
+def test_fault_in_every_lead_is_a_reason(record, value, reason, causal):
+    def spoil(signals):
+        signals[20_000:24_000] = value
+
+    spoilt = changed(record, spoil)
+    inputs = without_warnings(BeatPreprocessor(causal=causal), spoilt)
+    inside, touching = beats_inside(record, 20_000, 24_000)
+    assert inside.sum() > 10
+    assert set(inputs.reasons[inside]) == {reason}
+    assert set(inputs.reasons[~touching]) == {""}
+    for name in ("ecg", "image", "shape"):
+        assert np.isnan(inputs.modalities[name][inside]).all()
+        assert np.isfinite(inputs.modalities[name][~touching]).all()
+    assert np.isfinite(inputs.modalities["rhythm"]).all()
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("value", [np.nan, 0.0])
+@pytest.mark.parametrize("lead", [0, 1])
+def test_fault_in_one_lead_leaves_the_other(
+    record, offline, past_only, lead, value, causal
+):
+    def spoil(signals):
+        signals[20_000:24_000, lead] = value
+
+    spoilt = changed(record, spoil)
+    inputs = without_warnings(BeatPreprocessor(causal=causal), spoilt)
+    inside, _ = beats_inside(record, 20_000, 24_000)
+    full = past_only if causal else offline
+    assert not inputs.reasons.any()
+    ecg, shape = inputs.modalities["ecg"], inputs.modalities["shape"]
+    assert np.isnan(ecg[inside][..., ECG[lead]]).all()
+    assert np.isnan(shape[inside][:, SHAPE[lead]]).all()
+    assert np.array_equal(ecg[..., ECG[1 - lead]], full["ecg"][..., ECG[1 - lead]])
+    other = SHAPE[1 - lead]
+    assert np.array_equal(shape[:, other], full["shape"][:, other])
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("value", [np.nan, 0.0])
+def test_a_lead_without_any_signal(record, value, causal):
+    def spoil(signals):
+        signals[:, 1] = value
+
+    spoilt = changed(record, spoil)
+    inputs = without_warnings(BeatPreprocessor(causal=causal), spoilt)
+    assert not inputs.reasons.any()
+    assert np.isnan(inputs.modalities["ecg"][..., ECG[1]]).all()
+    assert np.isnan(inputs.modalities["shape"][:, SHAPE[1]]).all()
+    assert np.isfinite(inputs.modalities["ecg"][..., ECG[0]]).all()
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_few_missing_samples_hardly_matter(record, offline, past_only, causal):
+    full = past_only if causal else offline
+
+    def spoil(signals):
+        # Between two beats, where the signal is low.
+        signals[record.beats[100] + 140 :][:4] = np.nan
+
+    inputs = BeatPreprocessor(causal=causal)(changed(record, spoil))
+    assert not inputs.reasons.any()
+    assert np.isfinite(inputs.modalities["ecg"]).all()
+    assert np.abs(inputs.modalities["ecg"] - full["ecg"]).max() < 0.5
+
+
+def test_missing_samples_at_the_start_are_no_step(record, past_only):
+    def spoil(signals):
+        signals += 5.0
+        signals[:1000] = np.nan
+
+    inputs = BeatPreprocessor(causal=True)(changed(record, spoil)).modalities["ecg"]
+    later = record.beats > 1000 + 2 * FS
+    assert np.abs(inputs - past_only["ecg"])[later, :, :2].max() < 0.2
+
+
+def test_template_is_the_median_of_the_good_beats(record):
+    def spoil(signals):
+        signals[30_000:40_000] = np.nan
+
+    inputs = BeatPreprocessor()(changed(record, spoil))
+    ecg = inputs.modalities["ecg"]
+    fine = inputs.reasons == ""
+    assert 0 < fine.sum() < len(fine)
+    template = ecg[fine][..., :2] - ecg[fine][..., 2:]
+    expected = np.median(ecg[fine][..., :2], axis=0)
+    np.testing.assert_allclose(template, np.broadcast_to(expected, template.shape),
+                               atol=1e-6)  # fmt: skip
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_very_few_beats(record, count, causal):
+    few = replace(record, beats=record.beats[:count])
+    inputs = without_warnings(BeatPreprocessor(causal=causal), few)
+    for name in NAMES:
+        assert inputs.modalities[name].shape[0] == count
+        assert np.isfinite(inputs.modalities[name]).all()
+    if count == 1:
+        assert not inputs.modalities["ecg"][..., 2:].any()
+        assert not inputs.modalities["rhythm"].any()
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_recording_shorter_than_the_filter(causal):
+    signals = np.random.default_rng(0).normal(size=(100, 1)).astype("float32")
+    record = ECGRecord("short", signals, ("II",), 360.0, np.array([50]))
+    inputs = without_warnings(BeatPreprocessor(causal=causal), record)
+    assert np.isfinite(inputs.modalities["ecg"][..., 0]).all()
+
+
+# Causality.
+
+
+def cut_off(record, last):
+    """The recording, but all different after the window of beat `last`."""
+    rng = np.random.default_rng(1)
+    end = record.beats[last] + AFTER
+    signals = record.signals.copy()
+    signals[end + 1 :] = 3 + rng.normal(size=signals[end + 1 :].shape)
+    later = np.arange(record.beats[last] + 100, len(signals) - 200, 217)
+    beats = np.append(record.beats[: last + 1], later)
+    return replace(record, signals=signals, beats=beats)
+
+
+# Within the first beats, and within and at the end of a block of the template.
+@pytest.mark.parametrize("last", [0, 1, 5, 15, 16, 100, 127, 200])
+def test_causal_inputs_do_not_know_the_future(record, past_only, last):
+    inputs = BeatPreprocessor(causal=True)(cut_off(record, last)).modalities
+    for name in NAMES:
+        assert np.array_equal(inputs[name][: last + 1], past_only[name][: last + 1])
+    assert not np.array_equal(inputs["ecg"][last + 1], past_only["ecg"][last + 1])
+
+
+def test_causal_inputs_do_not_know_the_future_of_missing_samples(record):
+    def spoil(signals):
+        signals[:40] = np.nan
+        for beat in record.beats[::7]:
+            signals[beat + 60 : beat + 75] = np.nan
+
+    spoilt = changed(record, spoil)
+    preprocessor = BeatPreprocessor(causal=True)
+    before = preprocessor(spoilt).modalities
+    after = preprocessor(cut_off(spoilt, 100)).modalities
+    assert np.isfinite(before["ecg"][2:]).all(), "gaps are too long to be filled"
+    for name in NAMES:
+        np.testing.assert_array_equal(before[name][:101], after[name][:101], name)
+
+
+def test_causal_inputs_at_another_rate_look_ahead_forty_milliseconds(record):
+    other = replace(record, fs=250.0)
+    end = other.beats[100] + round((AFTER / FS + 0.04) * 250)
+
+    def spoil(signals):
+        signals[end + 1 :] = 7
+
+    preprocessor = BeatPreprocessor(causal=True)
+    before = preprocessor(other).modalities
+    after = preprocessor(changed(other, spoil)).modalities
+    for name in NAMES:
+        assert np.array_equal(before[name][:101], after[name][:101]), name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_offline_inputs_do_know_the_future(record, offline, name):
+    inputs = BeatPreprocessor()(cut_off(record, 200)).modalities[name]
+    assert np.abs(inputs[:201] - offline[name][:201]).max() > 1e-3
