@@ -82,7 +82,14 @@ def compare(record, labels, name=None):
 
 
 def pool(comparisons, name="gross"):
-    """All beats of several `Comparison`s together, called `name`.
+    """All beats of several recordings together.
+
+    Args:
+        comparisons: Sequence of `Comparison`.
+        name: str. Name of the result. Defaults to `"gross"`.
+
+    Returns:
+        `Comparison`.
 
     Example:
 

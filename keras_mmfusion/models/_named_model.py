@@ -23,7 +23,7 @@ class NamedModel(keras.Model):
         return super().fit(self._checked(x), *args, **kwargs)
 
     def evaluate(self, x=None, *args, **kwargs):
-        # `fit` validates here on one generator, epoch by epoch, which keeps its batches.
+        # `fit` validates here, every epoch on the same generator: take nothing from it.
         return super().evaluate(self._checked(x, peek=False), *args, **kwargs)
 
     def predict(self, x, *args, **kwargs):

@@ -165,7 +165,7 @@ class SegmentSampler(keras.utils.PyDataset):
 
 
 class EpochOf(keras.callbacks.Callback):
-    """Tell the sampler which epoch it is, after a resume too."""
+    """Tell the sampler and the random layers which epoch it is, after a resume too."""
 
     def __init__(self, sampler):
         super().__init__()
@@ -173,3 +173,8 @@ class EpochOf(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self.sampler.epoch = epoch
+        for layer in self.model.layers:
+            generator = getattr(layer, "seed_generator", None)
+            if generator is not None:
+                # Backups hold weights only, not the state of random numbers.
+                generator.state.assign([self.sampler.seed, 10_000 * epoch])

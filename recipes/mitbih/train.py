@@ -73,6 +73,7 @@ def run(args, recordings, seed, fold):
     model.fit(
         sampler,
         epochs=epochs,
+        shuffle=False,
         verbose=2 if args.quiet else 1,
         callbacks=[
             data.EpochOf(sampler),
