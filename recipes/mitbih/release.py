@@ -45,9 +45,11 @@ def main():
 
 def release(name, args):
     protocol, variant = PRESETS[name]
+    # The causal model is compared with the one that sees the future, no other.
+    beside = ("atd",) if variant.endswith("_causal") else BASELINES
     scores = {
         v: evaluate.test_scores(args.output, protocol, v, args.data)
-        for v in (variant, *(b for b in BASELINES if b != variant))
+        for v in (variant, *(b for b in beside if b != variant))
         if Path(args.output, protocol, v).exists()
     }
     scores = {v: s for v, s in scores.items() if s}
@@ -136,6 +138,11 @@ def write_results(path, facts):
         with open(path, newline="") as file:
             rows = list(csv.DictReader(file))
     new = {facts.variant: facts.metrics, **facts.baselines}
+    replaced = {
+        (r["model"], r["metric"]): r["released"]
+        for r in rows
+        if r["protocol"] == facts.protocol and r["model"] in new
+    }
     rows = [
         r for r in rows if not (r["protocol"] == facts.protocol and r["model"] in new)
     ]
@@ -143,7 +150,9 @@ def write_results(path, facts):
     for model, metrics in new.items():
         preset = owners.get((facts.protocol, model), "")
         for metric, value in metrics.items():
-            released = facts.released[metric] if model == facts.variant else None
+            released = replaced.get((model, metric), "")
+            if model == facts.variant:
+                released = round(float(facts.released[metric]), 5)
             rows.append(
                 {
                     "protocol": facts.protocol,
@@ -153,7 +162,7 @@ def write_results(path, facts):
                     "mean": value["mean"],
                     "sd": "" if value["sd"] is None else value["sd"],
                     "n": value["n"],
-                    "released": "" if released is None else round(float(released), 5),
+                    "released": released,
                 }
             )
     rows.sort(key=lambda r: (r["protocol"], r["model"]))
