@@ -32,6 +32,7 @@ def build(classes, fusion="atd", modalities=MODALITIES, causal=False):
         fusion=fusion,
         fusion_options=options,
         classes=classes,
+        name="beat_classifier",
         dim=48,
         decoder=ResNet1DEncoder(
             filters=(48, 48, 48, 48),
