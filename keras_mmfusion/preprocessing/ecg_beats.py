@@ -51,7 +51,8 @@ class BeatPreprocessor:
             Defaults to `2`.
         causal: bool. Whether filter, template and mean use the past only.
             A beat is then complete `length * step / fs - before` seconds after
-            its R peak. Defaults to `False`.
+            its R peak; resampling from another rate looks 40 ms further.
+            Defaults to `False`.
 
     Call arguments:
         record: `ECGRecord` with beats.

@@ -203,11 +203,11 @@ def test_interpatient_drops_q(data_dir):
 
 # Runs.
 
-# Compiling four small models takes longer than all other tests.
-WITHOUT_XLA = """
+# Tracing a dozen small models takes longer than all other tests.
+EAGERLY = """
 import runpy, keras
 compile = keras.Model.compile
-keras.Model.compile = lambda *a, **k: compile(*a, **k, jit_compile=False)
+keras.Model.compile = lambda *a, **k: compile(*a, **k, run_eagerly=True)
 runpy.run_path("recipes/mitbih/train.py", run_name="__main__")
 """
 
@@ -221,7 +221,7 @@ def runs(tmp_path_factory):
     output = tmp_path_factory.mktemp("runs")
     start = ["recipes/mitbih/train.py"]
     if keras.backend.backend() == "tensorflow":
-        start = ["-c", WITHOUT_XLA]
+        start = ["-c", EAGERLY]
     command = ["--smoke", "--quiet", "--folds", "--fusion", "rhythm", "--output"]
     result = subprocess.run(
         [sys.executable, *start, *command, str(output)],
@@ -320,7 +320,7 @@ def test_interrupted_run_goes_on_as_if_it_had_not_been(
         monkeypatch.setattr(
             keras.Model,
             "compile",
-            lambda *args, **kwargs: compile_model(*args, **kwargs, jit_compile=False),
+            lambda *args, **kwargs: compile_model(*args, **kwargs, run_eagerly=True),
         )
     train.run(arguments(tmp_path / "whole", fusion), recorded, 5, 0)
 
