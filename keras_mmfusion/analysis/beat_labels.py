@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 UNCLASSIFIABLE = "Q"
+ECTOPIC = frozenset("SVFA")
 ANNOTATOR = "mmf"
 
 
@@ -117,7 +118,7 @@ class BeatLabels:
         return {name: int((self.labels == name).sum()) for name in names}
 
     def ectopic_per_hour(self, duration):
-        """Beats of the classes S, V and F per hour.
+        """Beats of each ectopic class (S, V and F of AAMI; also A) per hour.
 
         Args:
             duration: float. Length of the recording in seconds.
@@ -127,7 +128,7 @@ class BeatLabels:
         """
         hours = max(float(duration), 1e-9) / 3600
         counts = self.counts()
-        return {name: counts.get(name, 0) / hours for name in ("S", "V", "F")}
+        return {name: counts[name] / hours for name in self.classes if name in ECTOPIC}
 
     def to_csv(self, path):
         """Write a table with one row a beat; the file appears whole or not at all.

@@ -22,6 +22,9 @@ COLOURS = {
     "V": "#c1440e",
     "F": "#008c6a",
     "Q": "#9a3f7d",
+    "L": "#a6761d",
+    "R": "#6a51a3",
+    "A": "#0072b2",
 }
 NAMES = {
     "N": "normal",
@@ -29,6 +32,9 @@ NAMES = {
     "V": "ventricular ectopic",
     "F": "fusion",
     "Q": "unclassifiable",
+    "L": "left bundle branch block",
+    "R": "right bundle branch block",
+    "A": "atrial premature",
 }
 MARK = "#ffd54a"
 CAPTION = "Automatic labels for research and teaching. Not for diagnosis."

@@ -13,6 +13,9 @@ CLASS_NAMES = {
     "S": "supraventricular ectopic",
     "V": "ventricular ectopic",
     "F": "fusion of V and N",
+    "L": "left bundle branch block",
+    "R": "right bundle branch block",
+    "A": "atrial premature",
     "Q": "unclassifiable",
 }
 PICTURE_SUFFIXES = (".png", ".pdf", ".svg")
@@ -119,7 +122,8 @@ def summary(record, labels, args):
         title = CLASS_NAMES.get(name, "")
         lines.append(f"  {name}  {title:27}{count:7,} {share}{rate}".rstrip())
     total = sum(burden.values())
-    lines.append(f"Ectopic burden (S + V + F): {total:.1f} beats per hour")
+    kinds = " + ".join(burden)
+    lines.append(f"Ectopic burden ({kinds}): {total:.1f} beats per hour")
     unusable = labels.counts()["Q"]
     if unusable:
         reasons = sorted(set(labels.reasons.tolist()) - {""})
