@@ -36,12 +36,11 @@ class BeatClassifier(FusionClassifier):
 
     model = presets.load("atd_mitbih")
     beats = model.predict_record("mitdb/100")
-    beats.counts()  # {"N": 2239, "S": 33, ...}
+    beats.counts()  # a dict: beats of each class, and of Q
     ```
 
     Reference:
-        de Chazal et al., 2004, for beats judged among their neighbours; the
-        segment model is ours.
+        Ours; no equation of the papers, which judge beats one by one.
     """
 
     def __init__(self, inputs, encoders, classes=None, causal=False, **kwargs):
@@ -76,7 +75,9 @@ class BeatClassifier(FusionClassifier):
         Args:
             record: `ECGRecord` with beats, or the path of a WFDB record.
             beats: str. For a path: the annotation file to take the positions of
-                the beats from, or `"xqrs"` to detect them. Defaults to `"atr"`.
+                the beats from, or `"xqrs"` to detect them. An `ECGRecord` has its
+                beats already: say here where they are from, for
+                `BeatLabels.beat_source`. Defaults to `"atr"`.
             leads: Sequence of lead names. Defaults to `None`, the usual ones.
             batch_size: int. Segments per batch. Defaults to `32`.
             progress: Callable `(done, total)` in segments. Defaults to `None`.

@@ -26,8 +26,7 @@ def shape_features(waves, differences, r_peak, fs, causal=False):
         float32 array `(beats, 5 * leads)` in [-3, 3], NaN where the lead is missing.
 
     Reference:
-        Llamedo and Martínez, 2011, and Mondéjar-Guerra et al., 2019, for
-        features relative to the patient's own beats.
+        Ours; no equation of the papers.
     """
     qrs = slice(max(r_peak - round(0.08 * fs), 0), r_peak + round(0.1 * fs))
     p_wave = slice(0, max(r_peak - round(0.1 * fs), 1))
