@@ -5,14 +5,14 @@ import numpy as np
 FEATURES_PER_LEAD = 5
 
 
-def shape_features(waves, differences, r_peak, fs, causal=False):
+def shape_features(waves, differences, r_peak, fs, causal=False, reference=None):
     """Patient-relative shape of beats, without unit.
 
     Per lead: Fisher's z of the correlation with the template, then logarithms of
     the QRS amplitude, of its mean absolute value, of the difference from the
     template in the QRS and in the P-wave window. Each logarithm is relative to its
-    own median over the patient's beats (so far, in the causal case), so that
-    patients and gains compare.
+    own median over the patient's reference beats (over the beats so far, in the
+    causal case), so that patients and gains compare.
 
     Args:
         waves: array `(beats, length, leads)` in millivolts; NaN where a lead is
@@ -21,6 +21,8 @@ def shape_features(waves, differences, r_peak, fs, causal=False):
         r_peak: int. Index of the R peak.
         fs: float. Rate of the beats in hertz.
         causal: bool. Whether medians see the past only. Defaults to `False`.
+        reference: bool array `(beats,)`. Beats the medians are over; in the
+            causal case they are over the last beats. Defaults to `None`: all.
 
     Returns:
         float32 array `(beats, 5 * leads)` in [-3, 3], NaN where the lead is missing.
@@ -40,7 +42,7 @@ def shape_features(waves, differences, r_peak, fs, causal=False):
         np.clip(_correlation(waves, waves - differences), -0.98, 0.98)
     )
     features = [np.clip(similarity, -2.5, 2.5)]
-    features += [log - _usual(log, causal) for log in size.values()]
+    features += [log - _usual(log, causal, reference) for log in size.values()]
     # Lead by lead, as in the waveform modality: features of one lead lie together.
     stacked = np.stack(features, axis=-1).reshape(len(waves), -1)
     return np.clip(stacked, -3.0, 3.0).astype("float32")
@@ -58,13 +60,15 @@ def _correlation(a, b):
         return (a * b).sum(axis=1) / np.maximum(scale, 1e-6)
 
 
-def _usual(values, causal, memory=64):
-    """Median over beats, or over the last `memory` beats up to each beat."""
+def _usual(values, causal, reference, memory=64):
+    """Median over reference beats, or over the last `memory` beats up to each beat."""
     if not causal:
         usual = np.zeros(values.shape[1])
         for lead, column in enumerate(values.T):
-            known = column[~np.isnan(column)]
-            usual[lead] = np.median(known) if len(known) else 0.0
+            known = ~np.isnan(column)
+            if reference is not None and (known & reference).any():
+                known &= reference
+            usual[lead] = np.median(column[known]) if known.any() else 0.0
         return usual
     padded = np.concatenate([np.full((memory - 1, values.shape[1]), np.nan), values])
     windows = np.lib.stride_tricks.sliding_window_view(padded, memory, axis=0)

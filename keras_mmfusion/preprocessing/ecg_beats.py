@@ -8,6 +8,7 @@ import numpy as np
 from keras_mmfusion._serialization import register
 from keras_mmfusion.datasets.ecg_record import RecordError
 from keras_mmfusion.preprocessing.beat_shape import shape_features
+from keras_mmfusion.preprocessing.reference_beats import reference_beats
 
 # Leads tried in this order when none is named: the limb lead in which R peaks
 # stand up, then the chest leads in which P waves and bundle branches show.
@@ -37,9 +38,10 @@ class BeatPreprocessor:
 
     The recording is resampled to `fs`, filtered to `band`, and cut around each R
     peak. Beside the waveform stands its difference from the patient's own
-    template (the median beat) and, as modalities of their own, the rhythm
-    (logarithms of the RR intervals before and after the beat, relative to the mean)
-    and a few features of its shape, relative to the patient's usual beat.
+    template (the median of the `reference_beats`) and, as modalities of their own,
+    the rhythm (logarithms of the RR intervals before and after the beat, relative
+    to the mean) and a few features of its shape, relative to the patient's usual
+    beat.
 
     Args:
         fs: float. Working rate in hertz. Defaults to `360.0`.
@@ -127,28 +129,45 @@ class BeatPreprocessor:
         columns = self.choose_leads(record, leads)
         raw = record.signals[:, columns]
         beats = np.rint(record.beats * (self.fs / record.fs)).astype("int64")
-        waves, faults = self._waves(raw, record.fs, beats)
-        differences = waves - self._templates(waves, faults != "")
-        ecg = np.full((len(beats), self.length, 2 * self.num_leads), np.nan, "float32")
+        cut, faults = self._waves(raw, record.fs, beats)
+        waves = np.full((len(beats), self.length, self.num_leads), np.nan, "float32")
         for lead in range(len(columns)):
             fine = faults[:, lead] == ""
-            ecg[fine, :, lead] = waves[fine, :, lead]
-            ecg[fine, :, self.num_leads + lead] = differences[fine, :, lead]
+            waves[fine, :, lead] = cut[fine, :, lead]
         unusable = (faults != "").all(axis=1)
-        image = ecg[:, :, : self.num_leads].copy()
-        shape = shape_features(
-            image,
-            ecg[:, :, self.num_leads :],
-            r_peak=round(self.before * self.fs / self.step),
-            fs=self.fs / self.step,
-            causal=self.causal,
-        )
-        rhythm = self._rhythm(record.beats / record.fs)
         return BeatInputs(
-            {"ecg": ecg, "image": image, "rhythm": rhythm, "shape": shape},
+            self.describe(waves, record.beats / record.fs),
             np.where(unusable, faults[:, 0], ""),
             tuple(record.leads[c] for c in columns),
         )
+
+    def describe(self, waves, times):
+        """Modalities of beats that are cut already.
+
+        Args:
+            waves: float32 array `(beats, length, num_leads)` in millivolts, NaN
+                where a beat or a lead is missing.
+            times: array `(beats,)`. R peaks in seconds.
+
+        Returns:
+            dict of float32 arrays, as `BeatInputs.modalities`.
+        """
+        reference = reference_beats(times)
+        differences = waves - self._templates(waves, reference)
+        shape = shape_features(
+            waves,
+            differences,
+            r_peak=round(self.before * self.fs / self.step),
+            fs=self.fs / self.step,
+            causal=self.causal,
+            reference=reference,
+        )
+        return {
+            "ecg": np.concatenate([waves, differences], axis=-1),
+            "image": waves,
+            "rhythm": self._rhythm(times),
+            "shape": shape,
+        }
 
     def choose_leads(self, record, names=None):
         """Columns of the leads to use: the named ones, else the usual ones."""
@@ -210,11 +229,10 @@ class BeatPreprocessor:
         pad = min(len(signals) - 1, round(3 * self.fs))
         return sosfiltfilt(sos, signals, axis=0, padlen=pad)
 
-    def _templates(self, waves, faulty):
+    def _templates(self, waves, reference):
         """The patient's median beat; in the causal case the median so far."""
-        waves = np.where(faulty[:, None, :], np.nan, waves)
         if not self.causal:
-            return _median(waves)
+            return _median(waves, reference)
         templates = np.empty_like(waves)
         block, memory = 16, 64
         for start in range(0, len(waves), block):
@@ -261,13 +279,14 @@ def _without_gaps(signals, valid, causal):
     return filled
 
 
-def _median(waves):
-    """Median over beats; zero where no beat is usable. Partition beats sorting."""
-    if not np.isnan(waves).any():
-        return np.median(waves, axis=0)
+def _median(waves, reference=None):
+    """Median over the reference beats; over all if none of them is usable, or zero."""
     fine = ~np.isnan(waves).any(axis=1)
     median = np.zeros(waves.shape[1:], waves.dtype)
     for lead in range(waves.shape[2]):
-        if fine[:, lead].any():
-            median[:, lead] = np.median(waves[fine[:, lead], :, lead], axis=0)
+        usable = fine[:, lead]
+        if reference is not None and (usable & reference).any():
+            usable = usable & reference
+        if usable.any():
+            median[:, lead] = np.median(waves[usable, :, lead], axis=0)
     return median
