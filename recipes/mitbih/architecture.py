@@ -48,7 +48,10 @@ def build(classes, fusion="atd", modalities=MODALITIES, causal=False):
 
 
 def beat_encoder():
-    """Waveform and template difference of each beat: a small ResNet-1D."""
+    """Waveform and template difference of each beat: a small ResNet-1D.
+
+    Its tokens are kept side by side: when a P wave comes says what a beat is.
+    """
     resnet = ResNet1DEncoder(
         filters=(16, 24, 32),
         strides=(4, 2, 2),
@@ -56,7 +59,7 @@ def beat_encoder():
         normalization=None,
         name="ecg_resnet",
     )
-    return PerStepEncoder(resnet, pooling="meanmax", name="ecg_encoder")
+    return PerStepEncoder(resnet, pooling=None, name="ecg_encoder")
 
 
 def image_encoder():

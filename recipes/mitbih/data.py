@@ -1,6 +1,6 @@
 """MIT-BIH recordings as model inputs, and the segments that training draws."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -16,13 +16,16 @@ PROTOCOLS = ("interpatient", "random_nlrav", "random_aami5")
 class Recording:
     """Inputs and labels of one recording; label -1 is not scored.
 
-    `held_out` marks beats that no training may see the label of.
+    `held_out` marks beats that no training may see the label of; `times` are the R
+    peaks in seconds.
     """
 
     name: str
     modalities: dict
     labels: np.ndarray
     held_out: np.ndarray
+    times: np.ndarray
+    simulated: bool = False
 
 
 def classes_of(protocol):
@@ -48,7 +51,8 @@ def load(protocol, preprocessor=None, data_dir=None, records=None):
         labels[labels >= len(classes_of(protocol))] = -1
         modalities = preprocessor(record).modalities
         held_out = np.zeros(len(labels), bool)
-        recordings.append(Recording(record.name, modalities, labels, held_out))
+        times = record.beats / record.fs
+        recordings.append(Recording(record.name, modalities, labels, held_out, times))
     if protocol != "interpatient":
         recordings = _hold_out_beats(recordings)
     return recordings
@@ -60,7 +64,7 @@ def _hold_out_beats(recordings, share=0.2, seed=0):
     held_out = mitbih.random_split(labels, share, seed)
     ends = np.cumsum([len(r.labels) for r in recordings])[:-1]
     return [
-        Recording(r.name, r.modalities, r.labels, part)
+        replace(r, held_out=part)
         for r, part in zip(recordings, np.split(held_out, ends), strict=True)
     ]
 
@@ -71,7 +75,8 @@ class SegmentSampler(keras.utils.PyDataset):
     With `anchor_shares` each run holds an anchor beat of a class drawn by these
     shares, from a record drawn by its number of such beats to the power `temper`,
     so that neither the common class nor one patient fills the batch. Without, runs
-    are drawn evenly. A batch depends on the seed and its number only, so a training
+    are drawn evenly. `simulated_share` of the runs are from simulated records, if
+    there are any. A batch depends on the seed and its number only, so a training
     that was interrupted goes on as if it had not been.
     """
 
@@ -87,18 +92,25 @@ class SegmentSampler(keras.utils.PyDataset):
         anchor_shares=None,
         temper=0.5,
         lead_dropout=0.2,
+        simulated_share=0.15,
     ):
         super().__init__()
-        self.recordings, self.modalities = recordings, modalities
+        self.modalities = modalities
         self.num_classes, self.segment = num_classes, segment
         self.batch_size, self.steps = batch_size, steps
         self.seed, self.epoch = seed, 0
         self.lead_dropout = lead_dropout
-        self.pools = self._pools(anchor_shares, temper)
+        # Weight, recordings, and the pools of beats that anchors are drawn from.
+        self.sources = []
+        for weight, simulated in (1 - simulated_share, False), (simulated_share, True):
+            chosen = [r for r in recordings if r.simulated == simulated]
+            if chosen:
+                pools = self._pools(chosen, anchor_shares, temper)
+                self.sources.append((weight, chosen, pools))
 
-    def _pools(self, shares, temper):
+    def _pools(self, recordings, shares, temper):
         """`(share, [beats of each record], probability of each record)` per class."""
-        trainable = [(r.labels >= 0) & ~r.held_out for r in self.recordings]
+        trainable = [(r.labels >= 0) & ~r.held_out for r in recordings]
         if shares is None:
             groups, shares = [trainable], [1.0]
             temper = 1.0
@@ -106,7 +118,7 @@ class SegmentSampler(keras.utils.PyDataset):
             groups = [
                 [
                     t & (r.labels == k)
-                    for r, t in zip(self.recordings, trainable, strict=True)
+                    for r, t in zip(recordings, trainable, strict=True)
                 ]
                 for k in range(self.num_classes)
             ]
@@ -140,11 +152,10 @@ class SegmentSampler(keras.utils.PyDataset):
         return x, y, used.astype("float32")
 
     def _segment(self, rng):
-        _, beats, p = self.pools[
-            rng.choice(len(self.pools), p=[q[0] for q in self.pools])
-        ]
+        _, recordings, pools = _draw(self.sources, rng)
+        _, beats, p = _draw(pools, rng)
         record = rng.choice(len(p), p=p)
-        recording = self.recordings[record]
+        recording = recordings[record]
         last = len(recording.labels) - self.segment
         start = rng.choice(beats[record]) - rng.integers(self.segment)
         start = int(np.clip(start, 0, last))
@@ -162,6 +173,12 @@ class SegmentSampler(keras.utils.PyDataset):
                 if "shape" in x:
                     half = x["shape"].shape[-1] // 2
                     x["shape"][row, :, lead[row] * half :][:, :half] = np.nan
+
+
+def _draw(weighted, rng):
+    """One of the tuples, each by its first entry."""
+    weights = np.array([w for w, *_ in weighted])
+    return weighted[rng.choice(len(weighted), p=weights / weights.sum())]
 
 
 class EpochOf(keras.callbacks.Callback):

@@ -112,7 +112,8 @@ def validation_table(output, protocol, recordings):
     rows = []
     for folder in sorted(Path(output, protocol).iterdir()):
         seeds = read_runs(output, protocol, folder.name, folds=True)
-        complete = [p for p in seeds.values() if len(p) == 22]
+        names = {r.name for r in recordings}
+        complete = [p for p in seeds.values() if names <= set(p)]
         if complete:
             classes = data.classes_of(protocol)
             scores = [score(p, recordings, classes)[0] for p in complete]

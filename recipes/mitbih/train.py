@@ -16,6 +16,7 @@ from pathlib import Path
 
 import architecture
 import data
+import ectopic_rich
 import keras
 import numpy as np
 
@@ -39,10 +40,10 @@ def main():
     recordings = data.load(args.protocol, preprocessor, args.data, args.records)
     for seed in args.seeds:
         for fold in range(len(mitbih.FOLDS)) if args.folds else [None]:
-            run(args, recordings, seed, fold)
+            run(args, recordings, preprocessor, seed, fold)
 
 
-def run(args, recordings, seed, fold):
+def run(args, recordings, preprocessor, seed, fold):
     """Train one model, or leave it if it is there already."""
     name = f"{args.fusion}_causal" if args.causal else args.fusion
     part = "all" if fold is None else f"fold{fold}"
@@ -52,6 +53,9 @@ def run(args, recordings, seed, fold):
         return
     folder.mkdir(parents=True, exist_ok=True)
     training, validation = split(args.protocol, recordings, fold)
+    if args.protocol == "interpatient":
+        training += ectopic_rich.for_training(training, preprocessor, seed)
+        validation += ectopic_rich.for_validation(validation, preprocessor)
     classes = data.classes_of(args.protocol)
     alone = args.fusion in architecture.MODALITIES
     modalities = (args.fusion,) if alone else architecture.MODALITIES
@@ -98,7 +102,7 @@ def run(args, recordings, seed, fold):
                 "keras": keras.__version__,
                 "parameters": model.count_params(),
                 "seconds": round(time.time() - start),
-                "validated_on": sorted(scored),
+                "validated_on": [r.name for r in validation if not r.simulated],
             },
             indent=2,
         )
