@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -15,6 +16,7 @@ import pytest
 from harness import assert_close
 
 from keras_mmfusion.datasets import mitbih
+from keras_mmfusion.preprocessing import BeatPreprocessor
 
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "recipes" / "mitbih"
@@ -48,6 +50,7 @@ def recording(number, beats=100, name=None):
         },
         rng.choice([-1, 0, 0, 0, 1, 2, 3], beats),
         rng.random(beats) < 0.2,
+        0.8 * np.arange(beats),
     )
 
 
@@ -122,6 +125,16 @@ def test_anchors_follow_the_shares():
     # By chance one segment in six would hold one; two anchors in three do here,
     # as nobody has class 1.
     assert np.mean(held) > 0.5
+
+
+def test_simulated_records_fill_their_share(recordings):
+    recordings[2] = replace(recordings[2], simulated=True)
+    batches = sampler(recordings, simulated_share=0.25)
+    sources = np.concatenate(
+        [batches[i][0]["rhythm"][:, 0, 0] // 1000 == 3 for i in range(10)]
+    )
+    assert 0.1 < sources.mean() < 0.4
+    assert sampler(recordings[:2])[0][0]["rhythm"].max() < 3000
 
 
 def test_a_batch_depends_on_seed_epoch_and_number_only(recordings):
@@ -244,7 +257,9 @@ def test_smoke_run(runs, fold, records):
     assert not (folder / "backup").exists()
     with np.load(folder / "validation.npz") as scored:
         probabilities = scored[records]
-        assert list(scored) == [records]
+        # Record 209 has enough early beats to simulate more of them.
+        rich = ["209 S 0.60", "209 S 0.75"] if records == "209" else []
+        assert list(scored) == [records, *rich]
     assert probabilities.shape[1] == 4 and len(probabilities) > 1000
     assert_close(probabilities.sum(axis=1), np.ones(len(probabilities)))
     model = architecture.build(data.classes_of("interpatient"), "rhythm", ("rhythm",))
@@ -265,7 +280,7 @@ def arguments(output, fusion="rhythm"):
 
 
 def test_complete_runs_are_skipped(runs, capsys):
-    train.run(arguments(runs), recordings=[], seed=0, fold=2)
+    train.run(arguments(runs), [], BeatPreprocessor(), seed=0, fold=2)
     assert capsys.readouterr().out.strip().endswith("seed0_fold2: complete")
 
 
@@ -286,6 +301,7 @@ def recorded():
             },
             rng.integers(4, size=60),
             np.zeros(60, bool),
+            0.8 * np.arange(60),
         )
         for name in ("108", "119", "209")
     ]
@@ -322,7 +338,7 @@ def test_interrupted_run_goes_on_as_if_it_had_not_been(
             "compile",
             lambda *args, **kwargs: compile_model(*args, **kwargs, run_eagerly=True),
         )
-    train.run(arguments(tmp_path / "whole", fusion), recorded, 5, 0)
+    train.run(arguments(tmp_path / "whole", fusion), recorded, BeatPreprocessor(), 5, 0)
 
     begin = data.EpochOf.on_epoch_begin
 
@@ -334,9 +350,11 @@ def test_interrupted_run_goes_on_as_if_it_had_not_been(
     with monkeypatch.context() as patch:
         patch.setattr(data.EpochOf, "on_epoch_begin", cut)
         with pytest.raises(PowerCut):
-            train.run(arguments(tmp_path / "cut", fusion), recorded, 5, 0)
+            train.run(
+                arguments(tmp_path / "cut", fusion), recorded, BeatPreprocessor(), 5, 0
+            )
     keras.utils.set_random_seed(123)
-    train.run(arguments(tmp_path / "cut", fusion), recorded, 5, 0)
+    train.run(arguments(tmp_path / "cut", fusion), recorded, BeatPreprocessor(), 5, 0)
 
     weights, rows, scores = finished(tmp_path / "whole")
     other_weights, other_rows, other_scores = finished(tmp_path / "cut")
