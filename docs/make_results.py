@@ -103,22 +103,36 @@ def comparisons(presets):
     for preset in presets:
         baselines = preset.get("baselines", {})
         models = {f"**{preset['name']}**": preset.get("metrics", {})}
-        for name, metrics in baselines.get("same_run", baselines).items():
-            alone = name in preset["inputs"]
-            models[f"{name} alone" if alone else f"{name}, all modalities"] = metrics
-        found = {name: find_metrics(metrics) for name, metrics in models.items()}
-        columns = [k for k in METRICS if any(k in m for m in found.values())]
-        rows = [[n, *(number(m.get(k)) for k in columns)] for n, m in found.items()]
+        models |= named(baselines.get("same_run", baselines), preset)
         split = preset.get("dataset", {}).get("split")
         lines = [f"### {preset['name']}", ""]
         if split:
             lines += [f"Test data: {split}.".replace("..", "."), ""]
-        lines += [table(["model", *(METRICS[k] for k in columns)], rows), ""]
-        lines += [spread_note(list(found.values())), ""]
+        lines += [*comparison(models), ""]
+        if baselines.get("random_aami5"):
+            lines += ["Beside it, models of the protocol `random_aami5`:", ""]
+            lines += [*comparison(named(baselines["random_aami5"], preset)), ""]
         if "paper" in preset:
             lines += [f"In the paper: {sentence(preset['paper'])}", ""]
         parts.append("\n".join(lines).rstrip())
     return "\n\n".join(parts)
+
+
+def named(models, preset):
+    """Models by what a reader calls them."""
+    return {
+        f"{name} alone" if name in preset["inputs"] else f"{name}, all modalities": m
+        for name, m in models.items()
+    }
+
+
+def comparison(models):
+    """Lines of a table of models, and of how many seeds it tells."""
+    found = {name: find_metrics(metrics) for name, metrics in models.items()}
+    columns = [k for k in METRICS if any(k in m for m in found.values())]
+    rows = [[n, *(number(m.get(k)) for k in columns)] for n, m in found.items()]
+    head = ["model", *(METRICS[k] for k in columns)]
+    return [table(head, rows), "", spread_note(list(found.values()))]
 
 
 def subsets(presets, name="atd_mitbih"):

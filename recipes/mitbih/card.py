@@ -44,6 +44,7 @@ class Facts:
     released: dict
     validation: dict | None
     baselines: dict
+    aami5: dict
     detected: dict
     subsets: dict
     confusion: np.ndarray
@@ -62,7 +63,7 @@ def metadata(facts):
     """The fields of `metadata.json` that `presets.save` cannot know."""
     return {
         "name": facts.name,
-        "version": "1.0",
+        "version": "1.1",
         "task": "classification",
         "inputs": {
             "ecg": {
@@ -96,10 +97,8 @@ def metadata(facts):
         },
         "metrics": {facts.protocol: facts.metrics},
         "baselines": {
-            "same_run": {
-                name: {k: v for k, v in m.items() if k in METRIC_NAMES or "_f1" in k}
-                for name, m in facts.baselines.items()
-            },
+            "same_run": {name: _shown(m) for name, m in facts.baselines.items()},
+            "random_aami5": {name: _shown(m) for name, m in facts.aami5.items()},
             "validation": facts.validation or {},
             "released_weights": {
                 k: round(float(v), 5) for k, v in facts.released.items()
@@ -119,6 +118,10 @@ def metadata(facts):
         "intended_use": "Research, teaching and as a starting point for fine-tuning.",
         "limitations": limitations(facts),
     }
+
+
+def _shown(metrics):
+    return {k: v for k, v in metrics.items() if k in METRIC_NAMES or "_f1" in k}
 
 
 def limitations(facts):
@@ -173,8 +176,9 @@ def text(facts):
         _results_table(facts),
         "![Confusion matrix](confusion.png)\n",
         "## Beside it, from the same run\n",
-        _baseline_table(facts),
+        _baseline_table({facts.variant: facts.metrics, **facts.baselines}),
         _gain(facts),
+        *([_aami5_section(facts)] if facts.aami5 else []),
         "## With modalities missing\n",
         "The released weights, with the other modalities or the other lead set to "
         "missing.\n",
@@ -208,17 +212,25 @@ def _results_table(facts):
     return "\n".join(rows) + "\n"
 
 
-def _baseline_table(facts):
+def _baseline_table(models):
     keys = ["accuracy", "macro_f1_nsv", "macro_f1", "S_f1", "V_f1"]
-    keys = [key for key in keys if key in facts.metrics]
+    keys = [key for key in keys if key in next(iter(models.values()))]
     heads = [METRIC_NAMES.get(key, key.replace("_f1", " F1")) for key in keys]
     rows = [f"| model | n | {' | '.join(heads)} |", "|---|---|" + "---|" * len(keys)]
-    for name, metrics in {facts.variant: facts.metrics, **facts.baselines}.items():
+    for name, metrics in models.items():
         alone = name in ("ecg", "image", "rhythm", "shape")
         label = f"{name} alone" if alone else f"{name}, all modalities"
         cells = " | ".join(_spread(metrics[key]) for key in keys)
         rows.append(f"| {label} | {metrics['accuracy']['n']} | {cells} |")
     return "\n".join(rows) + "\n"
+
+
+def _aami5_section(facts):
+    return (
+        "## The five AAMI classes\n\n"
+        f"Models of their own: {SPLITS['random_aami5']}.\n\n"
+        + _baseline_table(facts.aami5)
+    )
 
 
 def _gain(facts):

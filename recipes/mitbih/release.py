@@ -47,12 +47,8 @@ def release(name, args):
     protocol, variant = PRESETS[name]
     # The causal model is compared with the one that sees the future, no other.
     beside = ("atd",) if variant.endswith("_causal") else BASELINES
-    scores = {
-        v: evaluate.test_scores(args.output, protocol, v, args.data)
-        for v in (variant, *(b for b in beside if b != variant))
-        if Path(args.output, protocol, v).exists()
-    }
-    scores = {v: s for v, s in scores.items() if s}
+    variants = (variant, *(b for b in beside if b != variant))
+    scores = scores_of(args, protocol, variants)
     seed, validation = choose_seed(args, protocol, variant, list(scores[variant]))
     run = Path(args.output, protocol, variant, f"seed{seed}_all")
     model = evaluate.build(protocol, variant)
@@ -73,11 +69,8 @@ def release(name, args):
         metrics=scoring.summarise(list(scores[variant].values())),
         released=scores[variant][seed],
         validation=validation,
-        baselines={
-            v: scoring.summarise(list(s.values()))
-            for v, s in scores.items()
-            if v != variant
-        },
+        baselines=summaries(scores, variants[1:]),
+        aami5=aami5_summaries(args, protocol, variants),
         detected=detected,
         subsets=subset_scores(model, recordings, classes, part),
         confusion=confusion,
@@ -96,8 +89,35 @@ def release(name, args):
         },
         overwrite=True,
     )
-    write_results(Path(args.zoo) / "results.csv", facts)
+    results = Path(args.zoo) / "results.csv"
+    measured = {variant: facts.metrics, **facts.baselines}
+    write_results(results, protocol, measured, {variant: facts.released})
+    if facts.aami5:
+        write_results(results, "random_aami5", facts.aami5)
     print(f"{name}: seed {seed} released in {Path(args.zoo) / name}")
+
+
+def scores_of(args, protocol, variants):
+    """`{variant: {seed: metrics}}` of those that were trained."""
+    scores = {
+        v: evaluate.test_scores(args.output, protocol, v, args.data)
+        for v in variants
+        if Path(args.output, protocol, v).exists()
+    }
+    return {v: s for v, s in scores.items() if s}
+
+
+def summaries(scores, variants):
+    return {
+        v: scoring.summarise(list(scores[v].values())) for v in variants if v in scores
+    }
+
+
+def aami5_summaries(args, protocol, variants):
+    """The other random split, for the presets of the first."""
+    if protocol != "random_nlrav":
+        return {}
+    return summaries(scores_of(args, "random_aami5", variants), variants)
 
 
 def choose_seed(args, protocol, variant, seeds):
@@ -130,39 +150,37 @@ def golden_beats(model, recordings):
     return first
 
 
-def write_results(path, facts):
-    """Replace the rows of this preset and of its baselines."""
+def write_results(path, protocol, measured, released=None):
+    """Replace the rows of these models: `{model: summary}`, `{model: metrics}`."""
     fields = ["protocol", "model", "preset", "metric", "mean", "sd", "n", "released"]
     rows = []
     if path.exists():
         with open(path, newline="") as file:
             rows = list(csv.DictReader(file))
-    new = {facts.variant: facts.metrics, **facts.baselines}
     replaced = {
         (r["model"], r["metric"]): r["released"]
         for r in rows
-        if r["protocol"] == facts.protocol and r["model"] in new
+        if r["protocol"] == protocol and r["model"] in measured
     }
     rows = [
-        r for r in rows if not (r["protocol"] == facts.protocol and r["model"] in new)
+        r for r in rows if not (r["protocol"] == protocol and r["model"] in measured)
     ]
     owners = {spec: name for name, spec in PRESETS.items()}
-    for model, metrics in new.items():
-        preset = owners.get((facts.protocol, model), "")
+    for model, metrics in measured.items():
         for metric, value in metrics.items():
-            released = replaced.get((model, metric), "")
-            if model == facts.variant:
-                released = round(float(facts.released[metric]), 5)
+            of_weights = replaced.get((model, metric), "")
+            if model in (released or {}):
+                of_weights = round(float(released[model][metric]), 5)
             rows.append(
                 {
-                    "protocol": facts.protocol,
+                    "protocol": protocol,
                     "model": model,
-                    "preset": preset,
+                    "preset": owners.get((protocol, model), ""),
                     "metric": metric,
                     "mean": value["mean"],
                     "sd": "" if value["sd"] is None else value["sd"],
                     "n": value["n"],
-                    "released": released,
+                    "released": of_weights,
                 }
             )
     rows.sort(key=lambda r: (r["protocol"], r["model"]))
