@@ -1,0 +1,145 @@
+"""Several beat classifiers that decide together."""
+
+import keras
+import numpy as np
+
+from keras_mmfusion._serialization import register
+from keras_mmfusion.models._beat_labeller import BeatLabeller
+from keras_mmfusion.models._named_model import NamedModel
+from keras_mmfusion.models.beat_classifier import BeatClassifier
+
+
+@register()
+class BeatEnsemble(BeatLabeller, NamedModel):
+    """The mean of the probabilities of several `BeatClassifier`s.
+
+    Models that differ in their seed only differ most where the training data say
+    least, as on a new patient's rare beats. Their mean is steadier than one of
+    them. `fit` trains all members at once, on the loss of the mean.
+
+    Args:
+        members: Sequence of two or more `BeatClassifier`s with the same inputs,
+            classes and `causal`. They are copied.
+        **kwargs: `name` and `trainable`, as for any Keras model.
+
+    Call arguments:
+        inputs: dict of tensors `(batch, beats, ...)`, as for a member.
+
+    Output shape:
+        `(batch, beats, len(classes))`; with members without heads their
+        features side by side.
+
+    Raises:
+        ValueError: Fewer than two members, or members that do not fit together.
+
+    Example:
+
+    ```python
+    import keras
+    from keras_mmfusion.models import BeatClassifier, BeatEnsemble
+
+    def member():
+        return BeatClassifier(
+            inputs={"rhythm": (32, 2)},
+            encoders={"rhythm": keras.layers.Dense(8)},
+            classes=["N", "S", "V"],
+        )
+
+    model = BeatEnsemble([member(), member()])
+    model.output_shape  # (None, 32, 3)
+    ```
+
+    Reference:
+        Lakshminarayanan et al., Simple and scalable predictive uncertainty
+        estimation using deep ensembles (2017), §2.4.
+    """
+
+    def __init__(self, members, **kwargs):
+        members = list(members)
+        if len(members) < 2 or not all(isinstance(m, BeatClassifier) for m in members):
+            kinds = [type(m).__name__ for m in members]
+            raise ValueError(
+                "`members` must be two or more BeatClassifiers. "
+                f"Received: members={kinds}."
+            )
+        for member in members[1:]:
+            for key in ("_shapes", "classes", "causal", "num_classes"):
+                ours, others = getattr(members[0], key), getattr(member, key)
+                if ours != others:
+                    raise ValueError(
+                        "All members must have the same inputs, classes and `causal`. "
+                        f"Received: {key.strip('_')}={ours} and {others}."
+                    )
+        members = [_copy(member, f"member_{i}") for i, member in enumerate(members)]
+        tensors = {
+            name: keras.Input(shape, name=name, dtype="float32")
+            for name, shape in members[0]._shapes
+        }
+        outputs = [member(tensors) for member in members]
+        if members[0].num_classes:
+            merge = keras.layers.Average(name="mean", dtype="float32")
+        else:
+            merge = keras.layers.Concatenate(name="features")
+        super().__init__(inputs=tensors, outputs=merge(outputs), **kwargs)
+        self._names = [member.name for member in members]
+        self.modalities = list(members[0].modalities)
+        self.classes = members[0].classes
+        self.causal = members[0].causal
+        self.num_classes = members[0].num_classes
+        self.segment_length = members[0].segment_length
+        self.preprocessor = None
+
+    @property
+    def members(self):
+        """The `BeatClassifier`s."""
+        return [self.get_layer(name) for name in self._names]
+
+    def get_config(self):
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "members": [
+                keras.saving.serialize_keras_object(member) for member in self.members
+            ],
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        members = [
+            keras.saving.deserialize_keras_object(m, custom_objects=custom_objects)
+            for m in config["members"]
+        ]
+        return cls(**{**config, "members": members})
+
+    def with_num_classes(self, num_classes):
+        """The same ensemble with fresh heads for other classes, which have no names.
+
+        Args:
+            num_classes: int. `0` leaves the heads out.
+
+        Returns:
+            A new model; the weights below the heads are copied.
+        """
+        members = [member.with_num_classes(num_classes) for member in self.members]
+        model = type(self)(members, name=self.name)
+        model.preprocessor = self.preprocessor
+        return model
+
+    def fused_features(self, x, **kwargs):
+        """The fused features of all members side by side; see `FusionClassifier`."""
+        features = [member.fused_features(x, **kwargs) for member in self.members]
+        return np.concatenate(features, axis=-1)
+
+    def modality_features(self, x, **kwargs):
+        """The features of each modality, of all members side by side."""
+        parts = [member.modality_features(x, **kwargs) for member in self.members]
+        return {
+            name: np.concatenate([part[name] for part in parts], axis=-1)
+            for name in self.modalities
+        }
+
+
+def _copy(member, name):
+    copy = type(member).from_config({**member.get_config(), "name": name})
+    copy.set_weights(member.get_weights())
+    return copy
