@@ -10,7 +10,7 @@ from data import INTERPATIENT_CLASSES, Recording
 
 KINDS = tuple(INTERPATIENT_CLASSES.index(k) for k in "SV")
 FEWEST = {"ectopic": 12, "normal": 50}
-COPIES = 2
+COPIES = 8
 
 
 def for_training(recordings, preprocessor, seed):
