@@ -192,7 +192,7 @@ def spread_note(found):
     if not counts:
         return "One training run each."
     seeds = " or ".join(str(count) for count in counts)
-    return f"Mean ± standard deviation over {seeds} training seeds."
+    return f"Mean ± standard deviation over {seeds} models, trained with other seeds."
 
 
 def sentence(value):

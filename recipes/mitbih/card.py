@@ -37,8 +37,9 @@ class Facts:
     protocol: str
     variant: str
     classes: tuple
-    seed: int
-    seeds: list
+    seeds: list  # of the members of the released model
+    chosen: bool  # by validation, among several
+    models: int  # that the means are over
     run: dict
     metrics: dict
     released: dict
@@ -110,9 +111,9 @@ def metadata(facts):
         "recipe": {
             "command": facts.run["command"],
             "commit": facts.run["commit"],
-            "seed": facts.seed,
+            "seed": facts.seeds,
             "script": "recipes/mitbih/train.py",
-            "time": f"{facts.run['seconds']} s for one training",
+            "time": f"{facts.run['seconds']} s for one seed",
         },
         "hardware": "2 CPU cores",
         "intended_use": "Research, teaching and as a starting point for fine-tuning.",
@@ -154,11 +155,10 @@ def limitations(facts):
 
 def text(facts):
     """The card, in Markdown."""
-    title = "causal " if facts.causal else ""
     parts = [
         f"# {facts.name}\n",
-        f"Labels each beat of an ECG as {', '.join(facts.classes)}: a {title}"
-        f"`BeatClassifier` with the fusion `{facts.variant.removesuffix('_causal')}` "
+        f"Labels each beat of an ECG as {', '.join(facts.classes)}: {_kind(facts)}"
+        f" with the fusion `{facts.variant.removesuffix('_causal')}` "
         f"over the modalities waveform, image, rhythm and shape; "
         f"{facts.parameters:,} parameters.\n",
         "```python\nfrom keras_mmfusion import presets\n\n"
@@ -166,12 +166,13 @@ def text(facts):
         'beats = model.predict_record("mitdb/100")\n```\n',
         f"Protocol: {SPLITS[facts.protocol]}.\n",
         f"## Results on the {'DS2' if facts.interpatient else 'held-out'} beats\n",
-        f"Mean ± standard deviation over {len(facts.seeds)} seeds; the weights "
-        f"released are those of seed {facts.seed}, chosen "
+        f"Mean ± standard deviation over {facts.models} models"
+        + (f" of {len(facts.seeds)} seeds each" if len(facts.seeds) > 1 else "")
+        + f"; the released one is of {_seeds(facts)}, "
         + (
-            "by the validation inside DS1.\n"
-            if facts.validation
-            else "before any was scored.\n"
+            "chosen by the validation inside DS1.\n"
+            if facts.chosen
+            else "the first, named before any was scored.\n"
         ),
         _results_table(facts),
         "![Confusion matrix](confusion.png)\n",
@@ -191,11 +192,24 @@ def text(facts):
         "## Limits\n",
         "".join(f"- {line}\n" for line in limitations(facts)),
         "\n## Training\n",
-        f"`{facts.run['command']}`, seed {facts.seed}, commit {facts.run['commit']}, "
-        f"{facts.run['backend']} on two CPU cores, {facts.run['seconds']} s.\n",
+        f"`{facts.run['command']}`, {_seeds(facts)}, commit {facts.run['commit']}, "
+        f"{facts.run['backend']} on two CPU cores, {facts.run['seconds']} s "
+        "for one seed.\n",
         "Data: MIT-BIH Arrhythmia Database, ODC-By 1.0 (Moody and Mark, 2001).\n",
     ]
     return "\n".join(parts)
+
+
+def _kind(facts):
+    causal = "causal " if facts.causal else ""
+    if len(facts.seeds) == 1:
+        return f"a {causal}`BeatClassifier`"
+    return f"a `BeatEnsemble` of {len(facts.seeds)} {causal}`BeatClassifier`s"
+
+
+def _seeds(facts):
+    names = ", ".join(str(seed) for seed in facts.seeds)
+    return f"seed {names}" if len(facts.seeds) == 1 else f"seeds {names}"
 
 
 def _results_table(facts):

@@ -33,19 +33,18 @@ def main():
 
 
 def test_scores(output, protocol, variant, data_dir=None):
-    """`{seed: metrics}` of a variant on the held-out beats."""
+    """`{number of the model: metrics}` of a variant on the held-out beats."""
     recordings = load_once(protocol, variant.endswith("_causal"), data_dir)
     predict_all(output, protocol, variant, recordings)
     classes, part = data.classes_of(protocol), scoring.held_out(protocol)
     scores = {}
-    for seed, predictions in scoring.read_runs(
-        output, protocol, variant, False
-    ).items():
-        scores[seed], _ = scoring.score(predictions, recordings, classes, part)
+    models = scoring.read_models(output, protocol, variant, folds=False)
+    for number, predictions in models.items():
+        scores[number], _ = scoring.score(predictions, recordings, classes, part)
         if protocol == "interpatient":
             others = [r for r in recordings if r.name != "232"]
             without, _ = scoring.score(predictions, others, classes, part)
-            scores[seed]["S_f1_without_232"] = without["S_f1"]
+            scores[number]["S_f1_without_232"] = without["S_f1"]
     return scores
 
 

@@ -2,8 +2,8 @@
 
     python recipes/mitbih/release.py atd_mitbih step_mitbih
 
-The seed that is released is the one with the best patient-wise validation inside
-DS1; where a protocol has no validation split, it is the first.
+The model that is released is the one with the best patient-wise validation inside
+DS1; where no two were validated, it is the first.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from missing import subset_scores
 
 from keras_mmfusion import presets
 from keras_mmfusion.datasets import mitbih
+from keras_mmfusion.models import BeatEnsemble
 
 ZOO = Path(__file__).parents[2] / "zoo"
 # Preset: protocol and variant; the variants scored beside it, from the same run.
@@ -49,12 +50,13 @@ def release(name, args):
     beside = ("atd",) if variant.endswith("_causal") else BASELINES
     variants = (variant, *(b for b in beside if b != variant))
     scores = scores_of(args, protocol, variants)
-    seed, validation = choose_seed(args, protocol, variant, list(scores[variant]))
-    run = Path(args.output, protocol, variant, f"seed{seed}_all")
-    model = evaluate.build(protocol, variant)
-    model.load_weights(run / "model.weights.h5")
+    number, chosen, validation = choose(args, protocol, variant, list(scores[variant]))
+    seeds = scoring.seeds_of(protocol, number)
+    runs = [Path(args.output, protocol, variant, f"seed{s}_all") for s in seeds]
+    model = trained(protocol, variant, runs)
     recordings = evaluate.load_once(protocol, variant.endswith("_causal"), args.data)
-    predictions = scoring.read_runs(args.output, protocol, variant, False)[seed]
+    models = scoring.read_models(args.output, protocol, variant, folds=False)
+    predictions = models[number]
     classes, part = data.classes_of(protocol), scoring.held_out(protocol)
     _, confusion = scoring.score(predictions, recordings, classes, part)
     detected = detected_scores(model, args.data) if protocol == "interpatient" else {}
@@ -63,11 +65,12 @@ def release(name, args):
         protocol=protocol,
         variant=variant,
         classes=classes,
-        seed=seed,
-        seeds=sorted(scores[variant]),
-        run=scoring.read_json(run / "run.json"),
+        seeds=seeds,
+        chosen=chosen,
+        models=len(scores[variant]),
+        run=scoring.read_json(runs[0] / "run.json"),
         metrics=scoring.summarise(list(scores[variant].values())),
-        released=scores[variant][seed],
+        released=scores[variant][number],
         validation=validation,
         baselines=summaries(scores, variants[1:]),
         aami5=aami5_summaries(args, protocol, variants),
@@ -85,7 +88,7 @@ def release(name, args):
         files={
             "README.md": card.text(facts),
             "confusion.png": card.confusion_picture(facts),
-            "train_log.csv": run / "train_log.csv",
+            "train_log.csv": runs[0] / "train_log.csv",
         },
         overwrite=True,
     )
@@ -94,7 +97,7 @@ def release(name, args):
     write_results(results, protocol, measured, {variant: facts.released})
     if facts.aami5:
         write_results(results, "random_aami5", facts.aami5)
-    print(f"{name}: seed {seed} released in {Path(args.zoo) / name}")
+    print(f"{name}: seeds {seeds} released in {Path(args.zoo) / name}")
 
 
 def scores_of(args, protocol, variants):
@@ -120,34 +123,56 @@ def aami5_summaries(args, protocol, variants):
     return summaries(scores_of(args, "random_aami5", variants), variants)
 
 
-def choose_seed(args, protocol, variant, seeds):
-    """The seed with the best validation macro-F1 over N, S, V, and its summary."""
+def trained(protocol, variant, runs):
+    """The model of one run, or the ensemble of several."""
+    members = []
+    for run in runs:
+        member = evaluate.build(protocol, variant)
+        member.load_weights(run / "model.weights.h5")
+        members.append(member)
+    if len(members) == 1:
+        return members[0]
+    model = BeatEnsemble(members, name="beat_ensemble")
+    model.preprocessor = members[0].preprocessor
+    return model
+
+
+def choose(args, protocol, variant, numbers):
+    """The model with the best validation macro-F1 over N, S, V, else the first.
+
+    Returns its number, whether there was a choice, and the summary of what the
+    folds say of single seeds.
+    """
     if protocol != "interpatient":
-        return min(seeds), None
+        return min(numbers), False, None
     recordings = data.load(protocol, None, args.data, mitbih.DS1)
-    runs = scoring.read_runs(args.output, protocol, variant, folds=True)
-    classes = data.classes_of(protocol)
-    scores = {
-        seed: scoring.score(predictions, recordings, classes)[0]
-        for seed, predictions in runs.items()
-        if set(mitbih.DS1) <= set(predictions)
-    }
-    known = [seed for seed in seeds if seed in scores]
-    if not known:
-        return min(seeds), None
-    best = max(known, key=lambda seed: scores[seed]["macro_f1_nsv"])
-    return best, scoring.summarise(list(scores.values()))
+
+    def scores(read):
+        models = read(args.output, protocol, variant, folds=True)
+        return {
+            number: scoring.score(p, recordings, data.classes_of(protocol))[0]
+            for number, p in models.items()
+            if set(mitbih.DS1) <= set(p)
+        }
+
+    singles = list(scores(scoring.read_runs).values())
+    validation = scoring.summarise(singles) if singles else None
+    known = {k: s for k, s in scores(scoring.read_models).items() if k in numbers}
+    if len(known) < 2:
+        return min(numbers), False, validation
+    best = max(known, key=lambda number: known[number]["macro_f1_nsv"])
+    return best, True, validation
 
 
 def golden_beats(model, recordings):
-    """Two segments of real beats, one of them without its first modality."""
+    """A segment of real beats; its second half lacks the first modality."""
     segment = model.segment_length
-    first = {
-        name: recordings[0].modalities[name][None, :segment].repeat(2, axis=0)
+    beats = {
+        name: recordings[0].modalities[name][None, :segment].copy()
         for name in model.modalities
     }
-    first[model.modalities[0]][1] = float("nan")
-    return first
+    beats[model.modalities[0]][:, segment // 2 :] = float("nan")
+    return beats
 
 
 def write_results(path, protocol, measured, released=None):

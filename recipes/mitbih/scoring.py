@@ -8,6 +8,30 @@ import numpy as np
 
 from keras_mmfusion.metrics import beat_metrics
 
+# Models of as many seeds each: the mean of their probabilities, see `BeatEnsemble`.
+MEMBERS = {"interpatient": 3}
+
+
+def seeds_of(protocol, number):
+    """Seeds of the members of model `number`; without ensembles this is the seed."""
+    members = MEMBERS.get(protocol, 1)
+    return list(range(number * members, (number + 1) * members))
+
+
+def read_models(output, protocol, variant, folds):
+    """`{number: {record: probabilities}}` of the models whose members are all there."""
+    runs = read_runs(output, protocol, variant, folds)
+    models = {}
+    for number in range(max(runs, default=-1) + 1):
+        members = [runs.get(seed) for seed in seeds_of(protocol, number)]
+        if all(members):
+            names = set.intersection(*(set(m) for m in members))
+            models[number] = {
+                name: np.mean([m[name] for m in members], axis=0)
+                for name in sorted(names)
+            }
+    return models
+
 
 def read_runs(output, protocol, variant, folds):
     """`{seed: {record: probabilities}}` of the runs that are complete.
@@ -108,16 +132,21 @@ def print_table(rows):
 
 
 def validation_table(output, protocol, recordings):
-    """What the four folds of DS1 say of each variant; nothing here sees DS2."""
+    """What the four folds of DS1 say of each variant; nothing here sees DS2.
+
+    Every seed by itself, and the models that are released.
+    """
     rows = []
     for folder in sorted(Path(output, protocol).iterdir()):
-        seeds = read_runs(output, protocol, folder.name, folds=True)
-        names = {r.name for r in recordings}
-        complete = [p for p in seeds.values() if names <= set(p)]
-        if complete:
-            classes = data.classes_of(protocol)
-            scores = [score(p, recordings, classes)[0] for p in complete]
-            rows.append((folder.name, summarise(scores)))
+        names, classes = {r.name for r in recordings}, data.classes_of(protocol)
+        for label, read in ((folder.name, read_runs), ("", read_models)):
+            found = read(output, protocol, folder.name, folds=True).values()
+            complete = [p for p in found if names <= set(p)]
+            if complete:
+                scores = [score(p, recordings, classes)[0] for p in complete]
+                members = len(seeds_of(protocol, 0))
+                name = label or f"{folder.name} x {members}"
+                rows.append((name, summarise(scores)))
     return rows
 
 

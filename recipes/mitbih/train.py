@@ -19,6 +19,7 @@ import data
 import ectopic_rich
 import keras
 import numpy as np
+from scoring import seeds_of
 
 from keras_mmfusion.datasets import mitbih
 from keras_mmfusion.preprocessing import BeatPreprocessor
@@ -155,7 +156,7 @@ def parse_arguments():
     parser.add_argument("--protocol", choices=data.PROTOCOLS, default="interpatient")
     parser.add_argument("--fusion", choices=VARIANTS, default="atd")
     parser.add_argument("--causal", action="store_true", help="use the past only")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--seeds", type=int, nargs="+", help="default: five models")
     parser.add_argument("--folds", action="store_true", help="validate inside DS1")
     parser.add_argument("--steps", type=int, help="training steps in all")
     parser.add_argument("--batch-size", type=int, default=12, help="segments")
@@ -170,6 +171,9 @@ def parse_arguments():
     args = parser.parse_args()
     args.records = None
     args.steps = args.steps or STEPS[args.protocol]
+    if args.seeds is None:
+        # Folds are scored seed by seed, what is released in ensembles.
+        args.seeds = range(5 if args.folds else 5 * len(seeds_of(args.protocol, 0)))
     if args.smoke:
         args.steps, args.batch_size, args.seeds = 4, 4, [0]
         args.records = ["119", "208", "209", "220", "222", "213"]

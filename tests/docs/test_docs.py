@@ -175,7 +175,7 @@ def test_tables_from_a_zoo(tmp_path):
     assert "| concat, all modalities | 0.940 |  |" in text
     assert "| ecg alone | 0.930 ± 0.010 |  |" in text
     assert "In the paper: accuracy 0.989" in text
-    assert "over 5 training seeds" in text
+    assert "over 5 models, trained with other seeds" in text
     assert "| rhythm | 0.875 |" in module.subsets(presets, "some")
     assert module.subsets(presets) == module.NONE_YET
     assert module.overview([]) == module.comparisons([]) == module.NONE_YET
