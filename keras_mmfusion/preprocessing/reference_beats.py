@@ -27,8 +27,11 @@ def reference_beats(times):
     Example:
 
     ```python
-    bigeminy = np.cumsum([0.6, 1.2] * 20)  # every second beat comes early
-    assert reference_beats(bigeminy).sum() == 20
+    import numpy as np
+    from keras_mmfusion.preprocessing.reference_beats import reference_beats
+
+    pairs = np.cumsum([1.4, 0.6, 0.6] * 20)  # two early beats after each normal one
+    assert reference_beats(pairs).sum() == 19  # of the first nobody knows
     ```
 
     Reference:

@@ -170,9 +170,9 @@ def text(facts):
         + (f" of {len(facts.seeds)} seeds each" if len(facts.seeds) > 1 else "")
         + f"; the released one is of {_seeds(facts)}, "
         + (
-            "chosen by the validation inside DS1.\n"
+            "the best in the validation inside DS1.\n"
             if facts.chosen
-            else "the first, named before any was scored.\n"
+            else "the first.\n"
         ),
         _results_table(facts),
         "![Confusion matrix](confusion.png)\n",

@@ -36,16 +36,22 @@ def test_scores(output, protocol, variant, data_dir=None):
     """`{number of the model: metrics}` of a variant on the held-out beats."""
     recordings = load_once(protocol, variant.endswith("_causal"), data_dir)
     predict_all(output, protocol, variant, recordings)
-    classes, part = data.classes_of(protocol), scoring.held_out(protocol)
-    scores = {}
     models = scoring.read_models(output, protocol, variant, folds=False)
-    for number, predictions in models.items():
-        scores[number], _ = scoring.score(predictions, recordings, classes, part)
-        if protocol == "interpatient":
-            others = [r for r in recordings if r.name != "232"]
-            without, _ = scoring.score(predictions, others, classes, part)
-            scores[number]["S_f1_without_232"] = without["S_f1"]
-    return scores
+    return {
+        number: metrics(protocol, predictions, recordings)
+        for number, predictions in models.items()
+    }
+
+
+def metrics(protocol, predictions, recordings):
+    """Metrics of one model on the held-out beats."""
+    classes, part = data.classes_of(protocol), scoring.held_out(protocol)
+    numbers, _ = scoring.score(predictions, recordings, classes, part)
+    if protocol == "interpatient":
+        others = [r for r in recordings if r.name != "232"]
+        without, _ = scoring.score(predictions, others, classes, part)
+        numbers["S_f1_without_232"] = without["S_f1"]
+    return numbers
 
 
 def predict_all(output, protocol, variant, recordings):

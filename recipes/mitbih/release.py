@@ -2,8 +2,8 @@
 
     python recipes/mitbih/release.py atd_mitbih step_mitbih
 
-The model that is released is the one with the best patient-wise validation inside
-DS1; where no two were validated, it is the first.
+The seeds that are released are those with the best patient-wise validation inside
+DS1; where no more were validated than are needed, they are the first.
 """
 
 import argparse
@@ -50,13 +50,13 @@ def release(name, args):
     beside = ("atd",) if variant.endswith("_causal") else BASELINES
     variants = (variant, *(b for b in beside if b != variant))
     scores = scores_of(args, protocol, variants)
-    number, chosen, validation = choose(args, protocol, variant, list(scores[variant]))
-    seeds = scoring.seeds_of(protocol, number)
+    seeds, chosen, validation = choose(args, protocol, variant)
     runs = [Path(args.output, protocol, variant, f"seed{s}_all") for s in seeds]
     model = trained(protocol, variant, runs)
     recordings = evaluate.load_once(protocol, variant.endswith("_causal"), args.data)
-    models = scoring.read_models(args.output, protocol, variant, folds=False)
-    predictions = models[number]
+    of_seeds = scoring.read_runs(args.output, protocol, variant, folds=False)
+    predictions = scoring.mean_of([of_seeds[seed] for seed in seeds])
+    released = evaluate.metrics(protocol, predictions, recordings)
     classes, part = data.classes_of(protocol), scoring.held_out(protocol)
     _, confusion = scoring.score(predictions, recordings, classes, part)
     detected = detected_scores(model, args.data) if protocol == "interpatient" else {}
@@ -70,7 +70,7 @@ def release(name, args):
         models=len(scores[variant]),
         run=scoring.read_json(runs[0] / "run.json"),
         metrics=scoring.summarise(list(scores[variant].values())),
-        released=scores[variant][number],
+        released=released,
         validation=validation,
         baselines=summaries(scores, variants[1:]),
         aami5=aami5_summaries(args, protocol, variants),
@@ -137,31 +137,28 @@ def trained(protocol, variant, runs):
     return model
 
 
-def choose(args, protocol, variant, numbers):
-    """The model with the best validation macro-F1 over N, S, V, else the first.
+def choose(args, protocol, variant):
+    """The seeds that are released, whether there was a choice, and the validation.
 
-    Returns its number, whether there was a choice, and the summary of what the
-    folds say of single seeds.
+    They are those with the best macro-F1 over N, S, V in the folds of DS1, or the
+    first ones where no more were validated than are needed.
     """
+    first = scoring.seeds_of(protocol, 0)
     if protocol != "interpatient":
-        return min(numbers), False, None
+        return first, False, None
     recordings = data.load(protocol, None, args.data, mitbih.DS1)
-
-    def scores(read):
-        models = read(args.output, protocol, variant, folds=True)
-        return {
-            number: scoring.score(p, recordings, data.classes_of(protocol))[0]
-            for number, p in models.items()
-            if set(mitbih.DS1) <= set(p)
-        }
-
-    singles = list(scores(scoring.read_runs).values())
-    validation = scoring.summarise(singles) if singles else None
-    known = {k: s for k, s in scores(scoring.read_models).items() if k in numbers}
-    if len(known) < 2:
-        return min(numbers), False, validation
-    best = max(known, key=lambda number: known[number]["macro_f1_nsv"])
-    return best, True, validation
+    trained_seeds = scoring.read_runs(args.output, protocol, variant, folds=False)
+    runs = scoring.read_runs(args.output, protocol, variant, folds=True)
+    scores = {
+        seed: scoring.score(p, recordings, data.classes_of(protocol))[0]
+        for seed, p in runs.items()
+        if set(mitbih.DS1) <= set(p) and seed in trained_seeds
+    }
+    validation = scoring.summarise(list(scores.values())) if scores else None
+    if len(scores) <= len(first):
+        return first, False, validation
+    best = sorted(scores, key=lambda s: scores[s]["macro_f1_nsv"], reverse=True)
+    return sorted(best[: len(first)]), True, validation
 
 
 def golden_beats(model, recordings):

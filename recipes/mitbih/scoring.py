@@ -25,12 +25,17 @@ def read_models(output, protocol, variant, folds):
     for number in range(max(runs, default=-1) + 1):
         members = [runs.get(seed) for seed in seeds_of(protocol, number)]
         if all(members):
-            names = set.intersection(*(set(m) for m in members))
-            models[number] = {
-                name: np.mean([m[name] for m in members], axis=0)
-                for name in sorted(names)
-            }
+            models[number] = mean_of(members)
     return models
+
+
+def mean_of(members):
+    """`{record: probabilities}`: what an ensemble of these members says."""
+    names = set.intersection(*(set(member) for member in members))
+    return {
+        name: np.mean([member[name] for member in members], axis=0)
+        for name in sorted(names)
+    }
 
 
 def read_runs(output, protocol, variant, folds):
