@@ -111,6 +111,8 @@ def check_saving(layer, inputs, masks, output, path, quantize):
         model.save(path)
         again = keras.saving.load_model(path)
         assert_close(run(again, arrays), expected, 1e-6, "reloaded outputs")
+        for old, new in zip(model.weights, again.weights, strict=True):
+            assert_close(new, old, 0.0, old.path)
         return again
 
     first = run(model, arrays)

@@ -2,11 +2,16 @@
 
 from keras_mmfusion.layers.atd_fusion import ATDFusion as ATDFusion
 from keras_mmfusion.layers.concat_fusion import ConcatFusion as ConcatFusion
+from keras_mmfusion.layers.cross_attention_fusion import (
+    CrossAttentionFusion as CrossAttentionFusion,
+)
 from keras_mmfusion.layers.gramian_angular_field import (
     GramianAngularField as GramianAngularField,
 )
+from keras_mmfusion.layers.low_rank_fusion import LowRankFusion as LowRankFusion
 from keras_mmfusion.layers.lstm_encoder import LSTMEncoder as LSTMEncoder
 from keras_mmfusion.layers.modality_dropout import ModalityDropout as ModalityDropout
+from keras_mmfusion.layers.mult_fusion import MulTFusion as MulTFusion
 from keras_mmfusion.layers.per_step_encoder import PerStepEncoder as PerStepEncoder
 from keras_mmfusion.layers.resnet_1d_encoder import ResNet1DEncoder as ResNet1DEncoder
 from keras_mmfusion.layers.resnet_2d_encoder import ResNet2DEncoder as ResNet2DEncoder
@@ -14,16 +19,21 @@ from keras_mmfusion.layers.resnet_lstm_encoder import (
     ResNetLSTMEncoder as ResNetLSTMEncoder,
 )
 from keras_mmfusion.layers.step_fusion import StepFusion as StepFusion
+from keras_mmfusion.layers.tensor_fusion import TensorFusion as TensorFusion
 
 __all__ = [
     "ATDFusion",
     "ConcatFusion",
+    "CrossAttentionFusion",
     "GramianAngularField",
     "LSTMEncoder",
+    "LowRankFusion",
     "ModalityDropout",
+    "MulTFusion",
     "PerStepEncoder",
     "ResNet1DEncoder",
     "ResNet2DEncoder",
     "ResNetLSTMEncoder",
     "StepFusion",
+    "TensorFusion",
 ]

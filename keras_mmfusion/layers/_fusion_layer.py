@@ -42,6 +42,17 @@ class FusionLayer(CompositeLayer):
         """Shapes of the attention scores; none unless a subclass says so."""
         return []
 
+    def attention_names(self, names):
+        """What each of the attention scores is of: `(asking, asked)` names.
+
+        Args:
+            names: Sequence of str, one per modality.
+
+        Returns:
+            List of tuples `(query, key)`, in the order of the scores.
+        """
+        return []
+
     # Shapes and masks.
 
     def check_shapes(self, input_shape):
@@ -64,6 +75,10 @@ class FusionLayer(CompositeLayer):
                     f"modality {i}. Give a single vector a time axis of one step, and "
                     f"flatten the space of an image into tokens."
                 )
+        self.check_lengths(input_shape)
+
+    def check_lengths(self, input_shape):
+        for shape in input_shape:
             _alignment.known_alignment(input_shape[0], shape, self.aligned)
 
     def check_masks(self, inputs, mask):

@@ -172,6 +172,16 @@ class ATDFusion(ATDBase):
         ]
         return [(batch, self.num_heads, time, key) for key in keys]
 
+    def attention_names(self, names):
+        pairs, fused = [], names[0]
+        for other in names[1:]:
+            both = f"{fused}+{other}"
+            for step in range(self.num_steps):
+                guide = fused if step % 2 == 0 else other
+                pairs.append((guide, other if step == 0 else both))
+            fused = both
+        return pairs
+
     def get_config(self):
         config = super().get_config()
         config["num_steps"] = self.num_steps

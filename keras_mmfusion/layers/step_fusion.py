@@ -228,3 +228,6 @@ class StepFusion(_StepFold):
                 fused_mask = self.merged_mask(pair, pair_masks)
             scores += weights
         return fused, scores
+
+    def attention_names(self, names):
+        return [("+".join(names[:m]), names[m]) for m in range(1, len(names))]

@@ -26,7 +26,7 @@ class FusionClassifier(NamedModel):
         encoders: dict, name of a modality to a Keras layer or model that yields
             `(batch, time, features)`; `None` to fuse a modality as it is.
         fusion: str or layer. One of `keras_mmfusion.models.FUSIONS`, such as
-            `"atd"`, `"step"` or `"concat"`, or a fusion layer. Not used when there
+            `"atd"`, `"lmf"` or `"concat"`, or a fusion layer. Not used when there
             is one modality only. Defaults to `"atd"`.
         num_classes: int. `0` leaves the head out: the model then returns the
             features before it. Defaults to `2`.
@@ -36,7 +36,8 @@ class FusionClassifier(NamedModel):
             `(batch, time, features)`, such as a temporal convolution.
             Defaults to `None`.
         pooling: `"mean"` over the valid steps, or `None` to classify every step.
-            Defaults to `"mean"`.
+            `"lmf"` and `"tfn"` then fuse each step by itself, where they else fuse
+            the means of the modalities. Defaults to `"mean"`.
         modality_dropout: float or list of floats. Share of the samples in
             training that lose a modality, see `ModalityDropout`.
             Defaults to `0.0`.
@@ -58,7 +59,8 @@ class FusionClassifier(NamedModel):
         `(batch, num_classes)`, or `(batch, time, num_classes)` if `pooling=None`.
 
     Raises:
-        ValueError: Names or shapes of modalities differ from `inputs`.
+        ValueError: Names or shapes of modalities differ from `inputs`, or the fusion
+            pools over time where every step is to be classified.
 
     Example:
 
@@ -137,8 +139,12 @@ class FusionClassifier(NamedModel):
                 features = _drop_modalities(
                     list(inputs), features, modality_dropout, policy
                 )
-            fuse = get_fusion(fusion, dim, fusion_options, dtype=policy)
+            fuse = get_fusion(
+                fusion, dim, fusion_options, dtype=policy, every_step=pooling is None
+            )
         x = fuse(features)
+        if pooling is None and len(inputs) > 1:
+            _check_every_step(fuse, features[0].shape[1], x.shape[1])
         if decoder is not None:
             x = decoder(x)
         if pooling == "mean":
@@ -229,11 +235,13 @@ class FusionClassifier(NamedModel):
     def fused_features(self, x, **kwargs):
         """Array `(samples, time, dim)`: the output of the fusion.
 
+        `time` is that of the first modality, or 1 for a fusion that pools.
+
         Args:
             x: dict of arrays, as for `predict`.
             **kwargs: Arguments of `predict`, such as `batch_size`.
         """
-        layers = {"fusion": self.get_layer(self._fusion_name)}
+        layers = {"fusion": self._fusion()}
         return self._predict_output(layers, x, **kwargs)["fusion"]
 
     def modality_features(self, x, **kwargs):
@@ -245,6 +253,9 @@ class FusionClassifier(NamedModel):
         """
         layers = {name: self.get_layer(f"{name}_features") for name in self.modalities}
         return self._predict_output(layers, x, **kwargs)
+
+    def _fusion(self):
+        return self.get_layer(self._fusion_name)
 
     def _predict_output(self, layers, x, **kwargs):
         outputs = {name: layer.output for name, layer in layers.items()}
@@ -277,6 +288,15 @@ def _drop_modalities(names, features, rate, policy):
         AttachMask(name=f"{name}_kept", dtype=policy)([feature, mask])
         for name, feature, mask in zip(names, features, masks, strict=True)
     ]
+
+
+def _check_every_step(fuse, steps, fused_steps):
+    if fused_steps == 1 and steps != 1:
+        raise ValueError(
+            f"`pooling=None` classifies every step, but {type(fuse).__name__} makes "
+            f"one step of {steps}. Received: pooling=None. Use a fusion that keeps the "
+            'steps, such as one with `pooling=None` itself, or `pooling="mean"`.'
+        )
 
 
 def _any(rate):

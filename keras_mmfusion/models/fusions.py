@@ -4,21 +4,38 @@ import keras
 
 from keras_mmfusion.layers.atd_fusion import ATDFusion
 from keras_mmfusion.layers.concat_fusion import ConcatFusion
+from keras_mmfusion.layers.cross_attention_fusion import CrossAttentionFusion
+from keras_mmfusion.layers.low_rank_fusion import LowRankFusion
+from keras_mmfusion.layers.mult_fusion import MulTFusion
 from keras_mmfusion.layers.step_fusion import StepFusion
+from keras_mmfusion.layers.tensor_fusion import TensorFusion
 
-FUSIONS = {"atd": ATDFusion, "step": StepFusion, "concat": ConcatFusion}
+FUSIONS = {
+    "atd": ATDFusion,
+    "step": StepFusion,
+    "concat": ConcatFusion,
+    "cross_attention": CrossAttentionFusion,
+    "lmf": LowRankFusion,
+    "mult": MulTFusion,
+    "tfn": TensorFusion,
+}
+POOLED = ("lmf", "tfn")
 
 
-def get_fusion(fusion, dim, options=None, name="fusion", dtype=None):
+def get_fusion(fusion, dim, options=None, name="fusion", dtype=None, every_step=False):
     """A fusion layer from its name, or the layer itself.
 
     Args:
         fusion: str, a key of `FUSIONS`, or a layer that obeys the fusion contract
-            (list of `(batch, time, features)` to `(batch, time_1, dim)`).
+            (list of `(batch, time, features)` to `(batch, time_1, dim)` or
+            `(batch, 1, dim)`).
         dim: int. Width of the fused features; not used for a layer.
         options: dict. Further arguments of the layer. Defaults to `None`.
         name: str. Name of the layer. Defaults to `"fusion"`.
         dtype: Dtype policy of the layer. Defaults to `None`, the global one.
+        every_step: bool. Whether the output must have the steps of the first
+            modality: `"lmf"` and `"tfn"` then fuse step by step (`pooling=None`)
+            unless `options` say otherwise. Defaults to `False`.
 
     Raises:
         ValueError: The name is unknown, or options are given for a layer.
@@ -43,4 +60,7 @@ def get_fusion(fusion, dim, options=None, name="fusion", dtype=None):
             f"`fusion` must be one of {sorted(FUSIONS)} or a layer. "
             f"Received: fusion={fusion!r}."
         )
-    return FUSIONS[fusion](dim=dim, name=name, dtype=dtype, **(options or {}))
+    options = dict(options or {})
+    if every_step and fusion in POOLED:
+        options.setdefault("pooling", None)
+    return FUSIONS[fusion](dim=dim, name=name, dtype=dtype, **options)

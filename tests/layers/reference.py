@@ -15,9 +15,9 @@ def named_weights(layer):
     }
 
 
-def layer_norm(x, weights, name):
+def layer_norm(x, weights, name, epsilon=1e-6):
     mean = x.mean(-1, keepdims=True)
-    deviation = np.sqrt(x.var(-1, keepdims=True) + 1e-6)
+    deviation = np.sqrt(x.var(-1, keepdims=True) + epsilon)
     return (x - mean) / deviation * weights[f"{name}/gamma"] + weights[f"{name}/beta"]
 
 
@@ -55,6 +55,15 @@ def attention(first, second, value, heads, scale=1.0):
         weights.append(w)
         outputs.append(w @ value[..., part])
     return np.concatenate(outputs, -1), np.stack(weights, 1)
+
+
+def multi_head(query, source, weights, name, heads):
+    """Multi-head attention with projections, the keys' without a bias."""
+    query = dense(query, weights, f"{name}/query")
+    key = source @ weights[f"{name}/key/kernel"]
+    value = dense(source, weights, f"{name}/value")
+    attended, scores = attention(query, key, value, heads)
+    return dense(attended, weights, f"{name}/output"), scores
 
 
 def _projected(w, x1, x2):

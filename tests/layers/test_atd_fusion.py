@@ -92,26 +92,6 @@ def test_padding_of_one_stream_only_needs_to_know_the_alignment():
     assert_close(run(layer, [padded, x[1]], masks)[:, :5], expected, 1e-6)
 
 
-def test_unknown_lengths_act_as_known_ones(tmp_path):
-    if keras.backend.backend() != "tensorflow":
-        pytest.skip("only TensorFlow traces a graph for unknown lengths")
-    import tensorflow as tf
-
-    for steps in [(6, 6), (5, 8)]:
-        x = numbers(2, (3, steps[0], 4), (3, steps[1], 3))
-        layer = built(lambda: ATDFusion(8, 2), x)
-        masks = [np.random.default_rng(3).random(v.shape[:2]) < 0.6 for v in x]
-        masks[0][0] = False
-        signature = [
-            [tf.TensorSpec((None, None, v.shape[-1])) for v in x],
-            [tf.TensorSpec((None, None), "bool") for _ in x],
-        ]
-        traced = tf.function(
-            lambda a, b, layer=layer: layer(a, mask=b), input_signature=signature
-        )
-        assert_close(traced(x, masks), run(layer, x, masks), 1e-6)
-
-
 def test_causal():
     x = numbers(2, (2, 6, 4), (2, 6, 3))
     layer = built(lambda: ATDFusion(8, 2, num_steps=2, causal=True), x)

@@ -6,11 +6,18 @@ import numpy as np
 from keras_mmfusion.models import FusionClassifier
 
 STEPS = 6
+HEADS = {"num_heads": 2}
+OPTIONS = {
+    "atd": HEADS,
+    "step": HEADS,
+    "cross_attention": HEADS,
+    "mult": {**HEADS, "num_layers": 1, "memory_layers": 1, "stream_dim": 4},
+}
 
 
 def classifier(fusion="atd", **kwargs):
-    if fusion in ("atd", "step"):
-        kwargs.setdefault("fusion_options", {"num_heads": 2})
+    options = OPTIONS.get(fusion, {}) if isinstance(fusion, str) else {}
+    kwargs["fusion_options"] = {**options, **kwargs.get("fusion_options", {})}
     # Not in the order of the alphabet: the order of the modalities must survive.
     return FusionClassifier(
         inputs={"wave": (STEPS, 4), "calendar": (STEPS, 2)},

@@ -45,10 +45,9 @@ def temporal(causal=False):
 
 
 def per_step_model(fusion, causal):
-    options = {"num_heads": 2, "causal": causal} if fusion in ("atd", "step") else {}
     return small.classifier(
         fusion,
-        fusion_options=options,
+        fusion_options={"causal": causal} if fusion in small.OPTIONS else {},
         decoder=temporal(causal),
         pooling=None,
         modality_dropout=0.2,
@@ -69,6 +68,26 @@ def test_every_fusion_trains_and_predicts(fusion):
     outputs = model.predict(small.inputs(), verbose=0)
     assert outputs.shape == (4, 3) and outputs.dtype == "float32"
     np.testing.assert_allclose(outputs.sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("fusion", ["lmf", "tfn"])
+def test_pooled_fusions(fusion):
+    """They fuse the means, or each step where every step is classified."""
+    x = small.inputs()
+    model = small.classifier(fusion, num_classes=0)
+    assert model.fused_features(x).shape == (4, 1, 8)
+    every = small.classifier(fusion, num_classes=0, pooling=None)
+    assert every.fused_features(x).shape == (4, 6, 8)
+    every.set_weights(model.get_weights())
+    features = model.modality_features(x).values()
+    means = [keras.ops.mean(v, axis=1, keepdims=True) for v in features]
+    of_means = keras.ops.convert_to_numpy(every.get_layer("fusion")(means))
+    assert_close(of_means[:, 0], small.predict(model, x))
+    again = FusionClassifier.from_config(every.get_config())
+    assert again.get_config() == every.get_config()
+    layer = get_fusion(fusion, 8)
+    with pytest.raises(ValueError, match="makes one step of 6"):
+        small.classifier(layer, pooling=None)
 
 
 @pytest.mark.parametrize("name", ["fusion", "my_fusion"])
@@ -92,7 +111,7 @@ def test_order_of_inputs_is_the_order_of_fusion(model):
 @pytest.mark.parametrize(
     "kwargs,message",
     [
-        ({"fusion": "mean"}, "one of .'atd', 'concat', 'step'.*'mean'"),
+        ({"fusion": "mean"}, "one of .'atd', 'concat', .*'tfn'.*'mean'"),
         ({"fusion": ATDFusion(8, 2), "fusion_options": {"num_heads": 2}}, "options"),
         ({"pooling": "max"}, "pooling='max'"),
     ],

@@ -1,0 +1,70 @@
+"""Multi-head attention of one stream over another, made of dense layers."""
+
+import keras
+from keras import ops
+
+from keras_mmfusion.layers._composite_layer import CompositeLayer, zero_where_masked
+from keras_mmfusion.layers._guided_attention import guided_attention
+
+
+class MultiHead(CompositeLayer):
+    """`(query (B, T_q, D), source (B, T_k, D)) -> (B, T_q, D)` and the weights.
+
+    The projection of the keys has no bias: it would shift all logits of a query
+    alike, which the softmax does not see. A query without any key gets zeros, not
+    the bias of the output.
+    """
+
+    def __init__(self, dim, num_heads, causal=False, dropout=0.0, **kwargs):
+        super().__init__(**kwargs)
+        self.dim = dim
+        self.num_heads = num_heads
+        self.causal = causal
+        self.dropout = dropout
+
+    def build(self, query_shape, source_shape=None):
+        def dense(name, bias=True):
+            layer = keras.layers.Dense(
+                self.dim, use_bias=bias, dtype=self.child_policy(name), name=name
+            )
+            layer.build((None, None, self.dim))
+            return layer
+
+        self.query_projection = dense("query")
+        self.key_projection = dense("key", bias=False)
+        self.value_projection = dense("value")
+        self.output_projection = dense("output")
+        self.weights_dropout = None
+        if self.dropout > 0:
+            self.weights_dropout = keras.layers.Dropout(
+                self.dropout,
+                dtype=self.child_policy("weights_dropout"),
+                name="weights_dropout",
+            )
+
+    def call(self, query, source, source_mask=None, training=None):
+        attended, weights = guided_attention(
+            self.query_projection(query),
+            self.key_projection(source),
+            self.value_projection(source),
+            self.num_heads,
+            key_mask=source_mask,
+            causal=self.causal,
+            dropout=self.weights_dropout,
+            training=training,
+        )
+        output = self.output_projection(attended)
+        if source_mask is not None:
+            answered = ops.greater(ops.max(weights[:, 0], axis=-1), 0)
+            output = zero_where_masked(output, answered)
+        return output, weights
+
+
+def check_heads(num_heads, **dims):
+    """Raise unless every dim is a multiple of `num_heads`."""
+    for name, dim in dims.items():
+        if dim % num_heads:
+            raise ValueError(
+                f"`{name}` must be a multiple of `num_heads`. "
+                f"Received: {name}={dim}, num_heads={num_heads}"
+            )

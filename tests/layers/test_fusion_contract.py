@@ -1,0 +1,120 @@
+"""What the fusions that a model knows by name have in common, beside `check_fusion`."""
+
+import keras
+import numpy as np
+import pytest
+from backends import gradients, run
+from harness import assert_close, built, numbers, symbolic_model
+
+from keras_mmfusion.models import FUSIONS, get_fusion
+
+OPTIONS = {
+    "atd": {"num_heads": 2},
+    "step": {"num_heads": 2},
+    "cross_attention": {"num_heads": 2},
+    "mult": {"num_heads": 2, "num_layers": 1, "memory_layers": 1, "stream_dim": 2},
+    "tfn": {"max_size": 60},
+}
+CAUSAL = ("atd", "step", "cross_attention", "mult")
+PAIR = ((2, 5, 4), (2, 8, 3))
+
+
+def maker(fusion, dim=4, every_step=False, **more):
+    def make(**kwargs):
+        options = {**OPTIONS.get(fusion, {}), **more, **kwargs}
+        return get_fusion(fusion, dim, options, every_step=every_step)
+
+    return make
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_five_modalities(fusion):
+    """Of unlike lengths; one is missing from one sample."""
+    x = numbers(5, (2, 3, 2), (2, 4, 2), (2, 3, 2), (2, 4, 2), (2, 4, 2))
+    layer = built(maker(fusion, aligned=False), x)
+    masks = [np.ones(v.shape[:2], bool) for v in x]
+    whole = run(layer, x, masks)
+    shape = (2, 1 if fusion in ("lmf", "tfn") else 3, 4)
+    assert whole.shape == shape == layer.compute_output_shape([v.shape for v in x])
+    masks[3][0] = False
+    x[3][0] = np.nan
+    output = run(layer, x, masks)
+    assert np.isfinite(output).all()
+    assert_close(output[1], whole[1], 2e-6, "the other sample")
+    assert np.abs(output[0] - whole[0]).max() > 1e-3
+    if keras.backend.backend() == "torch":  # elsewhere it is compiled for minutes
+        by_input, by_weight = gradients(layer, x, masks)
+        for gradient in [*by_input, *by_weight.values()]:
+            assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_scores_are_as_announced(fusion):
+    x = numbers(3, *PAIR, (2, 5, 2))
+    layer = built(maker(fusion), x)
+    _, scores = run(layer, x, return_attention_scores=True)
+    shapes = [v.shape for v in x]
+    assert [s.shape for s in scores] == layer.attention_shapes(shapes)
+    names = layer.attention_names(["a", "b", "c"])
+    assert len(names) == len(scores) and (scores or fusion in ("concat", "lmf", "tfn"))
+    for weights in scores:
+        assert_close(weights.sum(-1), np.ones(weights.shape[:-1]))
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_low_rank_adaptation(fusion, tmp_path):
+    """LoRA on the dense children: nothing changes at first, and it can be saved."""
+    x = numbers(2, *PAIR)
+    layer = built(maker(fusion), x)
+    model = symbolic_model(layer, x)
+    output = run(model, x)
+    dense = [c for c in layer._flatten_layers() if isinstance(c, keras.layers.Dense)]
+    assert dense
+    for child in dense:
+        child.enable_lora(1)
+        assert not child._kernel.trainable
+    adapted = symbolic_model(layer, x)
+    assert_close(run(adapted, x), output, 1e-6)
+    for child in dense:
+        child.lora_kernel_b.assign(np.full(child.lora_kernel_b.shape, 0.1, "f"))
+    changed = run(symbolic_model(layer, x), x)
+    assert np.abs(changed - output).max() > 1e-3
+    adapted.save(tmp_path / "m.keras")
+    again = keras.saving.load_model(tmp_path / "m.keras")
+    assert_close(run(again, x), changed, 1e-5)
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_unknown_lengths_act_as_known_ones(fusion):
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("only TensorFlow traces a graph for unknown lengths")
+    import tensorflow as tf
+
+    for steps in [(6, 6), (5, 8)]:
+        x = numbers(2, (3, steps[0], 4), (3, steps[1], 3))
+        layer = built(maker(fusion, every_step=True), x)
+        masks = [np.random.default_rng(3).random(v.shape[:2]) < 0.6 for v in x]
+        masks[0][0] = False
+        signature = [
+            [tf.TensorSpec((None, None, v.shape[-1])) for v in x],
+            [tf.TensorSpec((None, None), "bool") for _ in x],
+        ]
+        traced = tf.function(
+            lambda a, b, layer=layer: layer(a, mask=b), input_signature=signature
+        )
+        assert_close(traced(x, masks), run(layer, x, masks), 2e-6)
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_causal(fusion):
+    """Every fusion of a model that judges each step can do without the future."""
+    x = numbers(2, (2, 6, 4), (2, 6, 3))
+    more = {"causal": True} if fusion in CAUSAL else {}
+    layer = built(maker(fusion, every_step=True, **more), x)
+    before = run(layer, x)
+    later = [v.copy() for v in x]
+    for v in later:
+        v[:, 4:] += 1
+    after = run(layer, later)
+    assert_close(after[:, :4], before[:, :4], 1e-6)
+    assert np.abs(after[:, 4:] - before[:, 4:]).max() > 1e-2
