@@ -1,5 +1,6 @@
-"""Looking at what a model says: labelled beats, their picture, their errors."""
+"""Looking at what a model says and attends to: labels, their errors, pictures."""
 
+from keras_mmfusion.analysis.attention_map import attention_map as attention_map
 from keras_mmfusion.analysis.beat_comparison import Comparison as Comparison
 from keras_mmfusion.analysis.beat_comparison import compare as compare
 from keras_mmfusion.analysis.beat_comparison import pool as pool

@@ -6,6 +6,7 @@ import keras
 
 from keras_mmfusion._serialization import register
 from keras_mmfusion.layers.modality_dropout import ModalityDropout
+from keras_mmfusion.models._attention import AttentionScores, attention_names
 from keras_mmfusion.models._missing import AttachMask, MaskedMean, SplitMissing
 from keras_mmfusion.models._named_model import NamedModel
 from keras_mmfusion.models.fusions import get_fusion
@@ -253,6 +254,35 @@ class FusionClassifier(NamedModel):
         """
         layers = {name: self.get_layer(f"{name}_features") for name in self.modalities}
         return self._predict_output(layers, x, **kwargs)
+
+    def attention_scores(self, x, **kwargs):
+        """Dict of arrays `(samples, heads, steps, steps)`: what attends to what.
+
+        Keys are such as `"ecg → rhythm"`: steps of the first ask, along the last
+        axis but one; steps of the second are attended to. A number is added where a
+        fusion has several of a kind, layer by layer. What is masked is never attended
+        to; a step without anything to attend to has a row of zeros.
+
+        Args:
+            x: dict of arrays, as for `predict`.
+            **kwargs: Arguments of `predict`, such as `batch_size`.
+
+        Raises:
+            ValueError: The fusion has no attention.
+        """
+        names = attention_names(self._fusion(), self.modalities)
+        if not names:
+            raise ValueError(
+                "`attention_scores` needs a fusion with attention, such as 'atd', "
+                "'step', 'mult' or 'cross_attention'. "
+                f"Received: fusion={self._settings['fusion']!r}."
+            )
+        self.check_inputs(x)
+        fuse = self._fusion()
+        scores = AttentionScores(fuse, name="attention_scores")(fuse.input)
+        part = keras.Model(self.input, dict(zip(names, scores, strict=True)))
+        predicted = part.predict(x, **{"verbose": 0, **kwargs})
+        return {name: predicted[name] for name in names}
 
     def _fusion(self):
         return self.get_layer(self._fusion_name)
