@@ -10,9 +10,14 @@ from keras_mmfusion.layers.gramian_angular_field import (
 )
 from keras_mmfusion.layers.low_rank_fusion import LowRankFusion as LowRankFusion
 from keras_mmfusion.layers.lstm_encoder import LSTMEncoder as LSTMEncoder
+from keras_mmfusion.layers.markov_transition_field import (
+    MarkovTransitionField as MarkovTransitionField,
+)
 from keras_mmfusion.layers.modality_dropout import ModalityDropout as ModalityDropout
 from keras_mmfusion.layers.mult_fusion import MulTFusion as MulTFusion
 from keras_mmfusion.layers.per_step_encoder import PerStepEncoder as PerStepEncoder
+from keras_mmfusion.layers.period_fold import PeriodFold as PeriodFold
+from keras_mmfusion.layers.recurrence_plot import RecurrencePlot as RecurrencePlot
 from keras_mmfusion.layers.resnet_1d_encoder import ResNet1DEncoder as ResNet1DEncoder
 from keras_mmfusion.layers.resnet_2d_encoder import ResNet2DEncoder as ResNet2DEncoder
 from keras_mmfusion.layers.resnet_lstm_encoder import (
@@ -28,9 +33,12 @@ __all__ = [
     "GramianAngularField",
     "LSTMEncoder",
     "LowRankFusion",
+    "MarkovTransitionField",
     "ModalityDropout",
     "MulTFusion",
     "PerStepEncoder",
+    "PeriodFold",
+    "RecurrencePlot",
     "ResNet1DEncoder",
     "ResNet2DEncoder",
     "ResNetLSTMEncoder",

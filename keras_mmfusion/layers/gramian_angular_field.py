@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_mmfusion._serialization import register
 from keras_mmfusion.layers._composite_layer import check_choice, check_positive_int
+from keras_mmfusion.layers._pictures import check_series, segment_means
 
 
 @register()
@@ -72,21 +73,11 @@ class GramianAngularField(keras.layers.Layer):
         self._check(input_shape)
 
     def _check(self, shape):
-        if len(shape) < 3:
-            raise ValueError(
-                "GramianAngularField expects (batch, ..., time, channels). "
-                f"Received: shape {tuple(shape)}. Give a single channel an axis of its "
-                "own: `x[..., None]`."
-            )
-        if None not in (self.image_size, shape[-2]) and self.image_size > shape[-2]:
-            raise ValueError(
-                "`image_size` must not exceed the number of steps. Received: "
-                f"image_size={self.image_size} for a series of {shape[-2]} steps"
-            )
+        check_series("GramianAngularField", shape, self.image_size)
 
     def call(self, inputs):
         self._check(inputs.shape)
-        x = self._segment_means(ops.cast(inputs, "float32"))
+        x = segment_means(ops.cast(inputs, "float32"), self.image_size)
         low = ops.min(x, axis=-2, keepdims=True)
         high = ops.max(x, axis=-2, keepdims=True)
         span = high - low
@@ -112,25 +103,6 @@ class GramianAngularField(keras.layers.Layer):
         else:
             image = rows(sine) * columns(cosine) - rows(cosine) * columns(sine)
         return ops.cast(image, self.compute_dtype)
-
-    def _segment_means(self, x):
-        size, time = self.image_size, x.shape[-2]
-        if size is None or size == time:
-            return x
-        if time is not None:
-            # As numpy.linspace(0, time, size + 1) rounds, which pyts goes by.
-            step = time / size
-            bounds = [int(i * step) for i in range(size)] + [time]
-            bounds = ops.convert_to_tensor(bounds, dtype="int32")
-            steps = ops.arange(time, dtype="int32")
-        else:
-            time = ops.shape(x)[-2]
-            bounds = (ops.arange(size + 1, dtype="int32") * time) // size
-            steps = ops.arange(time, dtype="int32")
-        start, end = ops.expand_dims(bounds[:-1], 1), ops.expand_dims(bounds[1:], 1)
-        inside = ops.logical_and(ops.greater_equal(steps, start), ops.less(steps, end))
-        weights = ops.cast(inside, "float32") / ops.cast(end - start, "float32")
-        return ops.matmul(weights, x)
 
     def compute_output_shape(self, input_shape):
         self._check(input_shape)

@@ -1,8 +1,4 @@
-import importlib.util
-import itertools
-import os
-import subprocess
-import sys
+"""Its numbers are compared with those of pyts in test_pictures.py."""
 
 import numpy as np
 import pytest
@@ -20,49 +16,6 @@ def test_contract(tmp_path, method):
         path=tmp_path / "m.keras",
         train=False,
     )
-
-
-SIZES = [(None, 20), (7, 20), (22, 30), (48, 96)]
-METHODS = ["summation", "difference"]
-PYTS = """
-import sys, numpy as np
-from pyts.image import GramianAngularField
-arrays = dict(np.load(sys.argv[1]))
-for key, x in arrays.items():
-    size, method = key.split("_")[:2]
-    size = 1.0 if size == "None" else int(size)
-    arrays[key] = GramianAngularField(image_size=size, method=method).transform(x)
-np.savez(sys.argv[2], **arrays)
-"""
-
-
-@pytest.fixture(scope="module")
-def from_pyts(tmp_path_factory):
-    """The pictures pyts makes, in a process of its own: numba compiles for a minute."""
-    if importlib.util.find_spec("pyts") is None:
-        pytest.skip("needs pyts: pip install pyts")
-    folder = tmp_path_factory.mktemp("pyts")
-    series = {
-        f"{size}_{method}_{channel}": numbers(1, 3, steps, 2)[0][..., channel]
-        for (size, steps), method, channel in itertools.product(SIZES, METHODS, (0, 1))
-    }
-    np.savez(folder / "in.npz", **series)
-    subprocess.run(
-        [sys.executable, "-c", PYTS, folder / "in.npz", folder / "out.npz"],
-        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
-        check=True,
-    )
-    return dict(np.load(folder / "out.npz"))
-
-
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("size, steps", SIZES)
-def test_equals_pyts(from_pyts, method, size, steps):
-    x = numbers(1, 3, steps, 2)[0]
-    image = run(GramianAngularField(size, method), x)
-    for channel in (0, 1):
-        expected = from_pyts[f"{size}_{method}_{channel}"]
-        assert_close(image[..., channel], expected, 1e-5)
 
 
 def test_flat_series():
