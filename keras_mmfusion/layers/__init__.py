@@ -1,5 +1,6 @@
 """Fusion layers, encoders and what goes before them."""
 
+from keras_mmfusion.layers.add_noise import AddNoise as AddNoise
 from keras_mmfusion.layers.atd_fusion import ATDFusion as ATDFusion
 from keras_mmfusion.layers.concat_fusion import ConcatFusion as ConcatFusion
 from keras_mmfusion.layers.cross_attention_fusion import (
@@ -28,6 +29,7 @@ from keras_mmfusion.layers.tensor_fusion import TensorFusion as TensorFusion
 
 __all__ = [
     "ATDFusion",
+    "AddNoise",
     "ConcatFusion",
     "CrossAttentionFusion",
     "GramianAngularField",
