@@ -24,7 +24,7 @@ def build(classes, fusion="atd", modalities=MODALITIES, causal=False):
         "shape": shape_encoder,
     }
     options = {"atd": {"num_heads": 4}, "step": {"num_heads": 4}}.get(fusion, {})
-    if causal and fusion in ("atd", "step"):
+    if causal and fusion in ("atd", "step", "cross_attention", "mult"):
         options["causal"] = True
     return BeatClassifier(
         inputs={name: (SEGMENT, *shapes[name]) for name in modalities},

@@ -139,6 +139,29 @@ def test_causal_model_does_not_know_the_future(record, fusion):
             assert np.abs(other[last + 1 :] - whole[last + 1 :]).max() > 1e-3
 
 
+@pytest.mark.parametrize("fusion", ["lmf", "tfn", "mult", "cross_attention"])
+def test_every_beat_by_any_fusion(record, fusion):
+    """The name is all that changes; a beat that lacks a modality is judged too."""
+    model = BeatClassifier(
+        {"rhythm": (32, 2), "shape": (32, 10)},
+        {"rhythm": None, "shape": None},
+        classes=CLASSES,
+        fusion=fusion,
+        fusion_options={"num_layers": 1} if fusion == "mult" else None,
+        dim=8,
+    )
+    inputs = BeatPreprocessor()(record).modalities
+    whole = model.predict_beats(inputs)
+    assert whole.shape == (274, 4)
+    inputs["shape"][100] = np.nan
+    without = model.predict_beats(inputs)
+    assert np.isfinite(without).all()
+    assert np.abs(without[100] - whole[100]).max() > 1e-4
+    if fusion in ("lmf", "tfn"):  # each beat by itself
+        others = np.arange(274) != 100
+        assert_close(without[others], whole[others], 1e-6)
+
+
 def test_offline_model_uses_the_future(model, record):
     inputs = model.preprocessor(record).modalities
     changed = {name: values.copy() for name, values in inputs.items()}
