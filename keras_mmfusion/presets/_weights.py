@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 
 from keras_mmfusion.presets._errors import PresetError
+from keras_mmfusion.presets._layout import check_layout
 from keras_mmfusion.presets._metadata import WEIGHTS
 
 
@@ -15,7 +16,7 @@ def copy(model, clone):
         path = Path(folder) / WEIGHTS
         model.save_weights(path)
         try:
-            load(clone, path)
+            _load(clone, path)
         except PresetError as error:
             raise PresetError(
                 f"The model rebuilt from its config must take the weights of the "
@@ -41,21 +42,33 @@ def save(model, path):
 
 
 def load(model, path):
-    """Load weights; every variable must be there, in its shape.
+    """Load weights; the file must have each variable of the model, and no other.
 
     Raises:
         PresetError: The file is damaged, or is not of this model.
     """
+    try:
+        check_layout(model, path)
+    except Exception as error:
+        raise _error(model, path, error) from error
+    _load(model, path)
+
+
+def _load(model, path):
     try:
         with warnings.catch_warnings():
             # Keras only warns of layers that keep their random weights.
             warnings.filterwarnings("error", message="Skipping nested container")
             model.load_weights(path)
     except Exception as error:
-        raise PresetError(
-            f"{path} must hold the weights of {model.name} ({type(model).__name__}), "
-            f"and does not. Received: {error}"
-        ) from error
+        raise _error(model, path, error) from error
+
+
+def _error(model, path, error):
+    return PresetError(
+        f"{path} must hold the weights of {model.name} ({type(model).__name__}), "
+        f"and does not. Received: {error}"
+    )
 
 
 def _compact_file(path):
