@@ -135,8 +135,7 @@ def _complete(given, target, model, entries):
         "inputs": _inputs(model, given.get("inputs", {})),
         "versions": {**given.get("versions", {}), **_versions()},
     }
-    known = [*_metadata.SCHEMA.required, *_metadata.SCHEMA.optional]
-    order = [key for key in known if key in metadata]
+    order = [key for key in _metadata.KEYS if key in metadata]
     metadata = {key: metadata[key] for key in [*order, *metadata]}
     # As it will be read: numpy numbers are numbers by then.
     return _metadata.parse(_json.dump(metadata, METADATA), METADATA)

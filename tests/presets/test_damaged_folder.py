@@ -74,7 +74,7 @@ def test_pipe_in_place_of_a_file(saved):
 
 def test_file_outside_the_folder(saved, rehash):
     rehash(saved, files={"../x": {"sha256": "0" * 64, "bytes": 1}})
-    with pytest.raises(ValueError, match=r"plain files.*\.\./x"):
+    with pytest.raises(ValueError, match=r"a plain file.*\.\./x"):
         presets.load(saved)
 
 
@@ -88,11 +88,11 @@ def test_no_metadata(saved):
     ("change", "message"),
     [
         ({"surprise": 1}, r"unknown=\['surprise'\]"),
-        ({"parameters": "many"}, "parameters must be int"),
-        ({"parameters": True}, "parameters must be int"),
+        ({"parameters": "many"}, "parameters must be an integer"),
+        ({"parameters": True}, "parameters must be an integer"),
         ({"schema_version": 99}, "Upgrade keras_mmfusion"),
-        ({"version": "new"}, "`version` must be numbers"),
-        ({"name": "../x"}, "name of a preset must be"),
+        ({"version": "new"}, "version must be numbers"),
+        ({"name": "../x"}, "name must be letters"),
         ({"recipe": {"seed": 1}}, r"recipe must have .*missing=\['command'\]"),
         ({"inputs": {"wave": {"shape": [6], "dtype": 1}}}, "inputs.wave.dtype must"),
     ],

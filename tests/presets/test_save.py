@@ -122,7 +122,7 @@ def test_without_weights(model, tmp_path):
         ({"metadata": {"surprise": 1}}, r"unknown=\['surprise'\]"),
         ({"metadata": {"inputs": {"wav": {}}}}, r"name inputs.*\['wav'\]"),
         ({"metadata": {"metrics": {"loss": float("nan")}}}, "written as JSON"),
-        ({"metadata": {"name": "a b"}}, "name of a preset"),
+        ({"metadata": {"name": "a b"}}, "name must be letters"),
         ({"files": {"config.json": "{}"}}, "plain names"),
         ({"files": {"../x": "y"}}, "plain names"),
         ({"files": {"x": 3}}, "contents as str or bytes"),
