@@ -1,7 +1,9 @@
 """Write a folder whole, or not at all."""
 
 import contextlib
+import re
 import shutil
+import time
 import uuid
 
 from keras_mmfusion.presets._errors import PresetError
@@ -29,11 +31,18 @@ def check_target(target, overwrite):
         )
 
 
+# How long what is beside a folder may be in use by a process that still writes.
+_IN_USE = 3600
+_BESIDE = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}\.(?P<kind>new|old)")
+
+
 @contextlib.contextmanager
 def replacing(target, overwrite):
     """Give a new folder beside `target` that takes its place when all is written.
 
-    If anything raises, the new folder goes and `target` stays as it was.
+    If anything raises, the new folder goes and `target` stays as it was. If the
+    process is killed, `target` is whole or not there. What is left beside it has a
+    name that begins with a dot, and goes with a later call.
     """
     check_target(target, overwrite)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -55,3 +64,17 @@ def replacing(target, overwrite):
     finally:
         shutil.rmtree(new, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
+    for rest in beside(target):
+        with contextlib.suppress(OSError):
+            if time.time() - rest.stat().st_mtime > _IN_USE:
+                shutil.rmtree(rest, ignore_errors=True)
+
+
+def beside(target, kind=None):
+    """What killed processes left beside `target`: unfinished `new` and `old` ones."""
+    found = []
+    for path in target.parent.glob(".*") if target.parent.is_dir() else []:
+        match = _BESIDE.fullmatch(path.name)
+        if match and match["name"] == target.name and kind in (None, match["kind"]):
+            found.append(path)
+    return sorted(found)

@@ -30,6 +30,7 @@ class PresetFolder:
             raise PresetError(
                 "A preset is a folder with a metadata.json. "
                 f"Received: {str(self.path)!r}, which is not a folder."
+                + _interrupted(self.path)
             )
         file = self.path / METADATA
         if not file.is_file():
@@ -95,6 +96,18 @@ def describe(path):
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {"sha256": digest, "bytes": path.stat().st_size}
+
+
+def _interrupted(path):
+    """What to do where `presets.save` was killed between its two renames."""
+    from keras_mmfusion.presets._atomic import beside
+
+    left = [str(old) for old in beside(path, "old") if (old / METADATA).is_file()]
+    if not left:
+        return ""
+    return (
+        f" Overwriting it was interrupted; the former one is {left[-1]!r}: rename it."
+    )
 
 
 def _read(path, limit):

@@ -12,8 +12,18 @@ def load(name, load_weights=True, dtype=None, num_classes=None):
     config may name only Keras classes and those of this package. A hash says that
     a folder is as its author left it; it does not say who the author is.
 
+    Shipped presets need no network. Others are downloaded once, to
+    `keras_mmfusion/presets` in `KERAS_HOME` (by default `~/.keras`), whole or not at
+    all; this needs the extra `hub`: `pip install "keras_mmfusion[hub]"`.
+
     Args:
-        name: `str` or `PathLike`. Name, `name@version`, or path of a folder.
+        name: `str` or `PathLike`. One of
+
+            - a name or `name@version`, as in `presets.list()`
+            - the path of a folder
+            - `https://…/name.zip#sha256=…`: a .zip file of a folder, with its hash
+            - `hf://org/repo@revision`: a folder on the Hugging Face hub. Give a
+              commit, and it stays the same.
         load_weights: bool. Whether to load the trained weights, or leave the
             model with new ones. Defaults to `True`.
         dtype: str or `keras.DTypePolicy`, such as `"mixed_bfloat16"`. Policy of
@@ -26,8 +36,9 @@ def load(name, load_weights=True, dtype=None, num_classes=None):
         A Keras model. `model.preprocessor` is set if the preset has one.
 
     Raises:
-        PresetError: No such preset, a damaged or refused one, or one without
-            trained weights.
+        PresetError: No such preset, a damaged or refused one, one without trained
+            weights, or one that cannot be downloaded.
+        ImportError: A download needs a package that is not installed.
 
     Example:
 

@@ -29,7 +29,8 @@ def register(directory, name=None):
     """Make a preset folder known by name, in this process.
 
     Args:
-        directory: `str` or `PathLike`. A folder as `presets.save` writes it.
+        directory: `str` or `PathLike`. A folder as `presets.save` writes it, or
+            an address, as of `load`.
         name: str. The name to list and load it by. Defaults to `None`: the
             name in its metadata.
 
@@ -52,7 +53,10 @@ def register(directory, name=None):
     model = presets.load("my_forecaster")
     ```
     """
-    folder = PresetFolder(Path(directory).expanduser().absolute())
+    if isinstance(directory, str) and "://" in directory:
+        folder = find(directory)
+    else:
+        folder = PresetFolder(Path(directory).expanduser().absolute())
     name = folder.metadata["name"] if name is None else name
     _metadata.check_name(name, "presets.register")
     version = folder.metadata["version"]
@@ -73,7 +77,8 @@ def info(name):
     """What is known of a preset: its `metadata.json`.
 
     Args:
-        name: `str` or `PathLike`. Name, `name@version`, or path of a folder.
+        name: `str` or `PathLike`. Name, `name@version`, path of a folder, or
+            address, as of `load`.
 
     Returns:
         dict with the keys `name`, `version`, `task`, `architecture`,
@@ -149,7 +154,7 @@ def list_presets(pattern="*", task=None, modality=None):
 
 
 def find(name):
-    """The folder of a preset, by name, `name@version` or path.
+    """The folder of a preset, by name, `name@version`, path or address.
 
     Returns:
         `PresetFolder`.
@@ -161,15 +166,11 @@ def find(name):
         return PresetFolder(name)
     if not isinstance(name, str) or not name:
         raise PresetError(
-            "A preset is given by its name, `name@version`, or the path of its "
-            f"folder. Received: {name!r}"
+            "A preset is given by its name, `name@version`, the path of its folder, "
+            f"or an address. Received: {name!r}"
         )
     if "://" in name:
-        raise PresetError(
-            "This version of keras_mmfusion loads presets by name, `name@version` or "
-            f"path only, and downloads none. Received: {name!r}. Download the folder, "
-            "and pass its path."
-        )
+        return PresetFolder(_fetch(name))
     if os.sep in name or "/" in name or name.startswith(("~", ".")):
         return PresetFolder(name)
     base, _, version = name.partition("@")
@@ -195,6 +196,21 @@ def find(name):
         f"Known presets: {', '.join(names) or 'none'}. A preset elsewhere is given by "
         f"the path of its folder, such as './{base}'."
     )
+
+
+def _fetch(address):
+    """The folder of a preset elsewhere; the network is used in here only."""
+    scheme = address.partition("://")[0]
+    if scheme == "hf":
+        from keras_mmfusion.presets import _hub as source
+    elif scheme in ("https", "http"):
+        from keras_mmfusion.presets import _web as source
+    else:
+        raise PresetError(
+            "A preset elsewhere is given as hf://ORGANISATION/REPOSITORY@REVISION or "
+            f"https://…/NAME.zip#sha256=…. Received: {address!r}"
+        )
+    return source.fetch(address)
 
 
 def _entries():

@@ -36,7 +36,8 @@ def verify(name, tolerance=1e-5):
     """Check a preset on the backend in use: files, parameters and outputs.
 
     Args:
-        name: `str` or `PathLike`. Name, `name@version`, or path of a folder.
+        name: `str` or `PathLike`. Name, `name@version`, path of a folder, or
+            address, as of `load`.
         tolerance: float. Largest difference allowed from the golden outputs,
             relative to their largest value where that is above 1.
             Defaults to `1e-5`.

@@ -1,12 +1,15 @@
 """A small model of this package's kind, and a saved preset of it."""
 
 import hashlib
+import io
 import json
 import shutil
+import zipfile
 
 import keras
 import numpy as np
 import pytest
+from preset_servers import FileServer, running
 
 from keras_mmfusion import presets
 from keras_mmfusion.presets import _registry
@@ -156,3 +159,36 @@ def rehash():
         (folder / "metadata.json").write_text(json.dumps(metadata))
 
     return rehash
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """The empty cache of this test; no waiting, and no proxy between."""
+    from keras_mmfusion.presets import _download
+
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr(_download, "PAUSE", 0.0)
+    return tmp_path / "home" / "keras_mmfusion" / "presets"
+
+
+@pytest.fixture
+def server():
+    with running(FileServer()) as server:
+        yield server
+
+
+@pytest.fixture
+def pack():
+    """A function: the bytes of a .zip file of a folder, as `zipfile -c` writes it."""
+
+    def pack(folder):
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.write(folder, folder.name)
+            for path in sorted(folder.iterdir()):
+                archive.write(path, f"{folder.name}/{path.name}")
+        return file.getvalue()
+
+    return pack

@@ -2,6 +2,7 @@
 
 import ast
 import shutil
+import socket
 import sys
 from pathlib import Path
 
@@ -151,10 +152,26 @@ def test_path_that_is_not_there(tmp_path):
         presets.load(tmp_path / "nothing")
 
 
-@pytest.mark.parametrize("name", ["hf://org/repo@main", "https://x.org/preset"])
-def test_no_downloads_yet(name):
-    with pytest.raises(ValueError, match=r"downloads none.*pass its path"):
-        presets.load(name)
+@pytest.fixture
+def no_sockets(monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("a socket was made")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+def test_offline(saved_once, no_registered_presets, no_sockets, monkeypatch, tmp_path):
+    """What is shipped needs no network and no folder to write to."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
+    shutil.copytree(saved_once, no_registered_presets / "tiny")
+    assert [row["name"] for row in presets.list()] == ["tiny"]
+    assert presets.info("tiny@1.2")["name"] == "tiny"
+    assert presets.load("tiny").preprocessor is not None
+    assert presets.verify("tiny")["golden_difference"] < 1e-5
+    with pytest.raises(ValueError, match="Known presets"):
+        presets.load("tinny")
+    assert not (tmp_path / "home").exists()
 
 
 @pytest.mark.parametrize("name", [None, 3, "", b"tiny"])

@@ -1,0 +1,65 @@
+"""Where presets from elsewhere are kept: whole ones only, one for each hash."""
+
+import contextlib
+import errno
+import os
+from pathlib import Path
+
+from keras_mmfusion.presets._errors import PresetError
+
+_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+
+
+def directory():
+    """The folder of the cache, in `KERAS_HOME` or `~/.keras`; it may not exist yet."""
+    home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
+    return Path(home).expanduser().absolute() / "keras_mmfusion" / "presets"
+
+
+@contextlib.contextmanager
+def locked(path):
+    """Hold a lock that ends with the process, however that ends.
+
+    Args:
+        path: `Path` of the lock. Its folder is made.
+
+    Raises:
+        ImportError: The package filelock is not installed.
+    """
+    try:
+        from filelock import FileLock
+    except ImportError as error:
+        raise ImportError(
+            "Downloading a preset needs the package filelock: "
+            "pip install 'keras_mmfusion[hub]'"
+        ) from error
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path):
+        yield
+
+
+@contextlib.contextmanager
+def explained(what):
+    """Turn an error of the file system into one that says what to do.
+
+    Args:
+        what: str. What was to be kept, for the message.
+
+    Raises:
+        PresetError: In place of an `OSError`.
+    """
+    try:
+        yield
+    except OSError as error:
+        folder = directory()
+        if error.errno in _FULL:
+            raise PresetError(
+                f"{what} must fit on the disk of {folder}. Received: {error}. Nothing "
+                "is left of it. Free some space, or set KERAS_HOME to a folder on "
+                "another disk."
+            ) from error
+        raise PresetError(
+            f"{what} must be kept in {folder}, to which this process must be able to "
+            f"write. Received: {error}. Set KERAS_HOME to a folder of yours, or "
+            "download the preset yourself and pass the path of its folder."
+        ) from error

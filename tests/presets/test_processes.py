@@ -1,0 +1,146 @@
+"""Killed processes, several at once, and one on another backend."""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_mmfusion import presets
+
+HERE = Path(__file__).parent
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+
+def run(*command, backend="numpy"):
+    """The lines of JSON that a new process prints."""
+    result = subprocess.run(
+        [sys.executable, *map(str, command)],
+        env={
+            **os.environ,
+            "KERAS_BACKEND": backend,
+            "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path]),
+        },
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    lines = [line for line in result.stdout.splitlines() if line.startswith("{")]
+    return [json.loads(line) for line in lines]
+
+
+@needs_fork
+def test_kill_in_the_middle_of_save(tmp_path):
+    """The folder is the old preset, the new one, or not there and says where it is."""
+    children = run(HERE / "killed.py", "save", tmp_path)
+    assert [child["killed"] for child in children] == [True] * 4
+    for point, kept in {
+        "weights_half_written": 1.0,
+        "before_metadata": 1.0,
+        "between_the_renames": None,
+        "before_the_old_one_goes": 2.0,
+    }.items():
+        folder = tmp_path / point / "tiny"
+        if kept is None:
+            (old,) = folder.parent.glob(".tiny.*.old")
+            with pytest.raises(
+                ValueError, match=r"the former one is .*: rename it"
+            ) as e:
+                presets.load(folder)
+            assert str(old) in str(e.value)
+            assert presets.verify(old)["golden_difference"] == 0
+        else:
+            presets.verify(folder)
+            model = presets.load(folder)
+            assert model.get_weights()[0].max() == kept
+        # The next one succeeds, and clears up what is old enough.
+        for path in folder.parent.glob(".tiny.*"):
+            os.utime(path, (0, 0))
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+        presets.save(model, folder, overwrite=True)
+        assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
+
+
+@needs_fork
+def test_kill_in_the_middle_of_a_download(cache, server, saved_once, pack):
+    """No lock stays, what came is used, and the cache is as it should be."""
+    first, second = pack(saved_once), pack(saved_once) + b"\0"
+    addresses = [server.add("a.zip", first), server.add("b.zip", second)]
+    children = run(HERE / "killed.py", "download", *addresses)
+    assert [child["killed"] for child in children] == [True, True]
+    rests = sorted(path.suffix for path in cache.iterdir() if path.suffix != ".lock")
+    assert rests == [".part", ".part", ".tmp"]
+    for address in addresses:
+        presets.verify(address)
+    assert not [p for p in cache.iterdir() if p.suffix in (".part", ".tmp")]
+    ranges = {path: asked for path, asked in server.log}
+    assert ranges["/a.zip"] is not None and ranges["/b.zip"] == f"bytes={len(second)}-"
+
+
+@needs_fork
+def test_several_processes_at_once(cache, server, inputs, tmp_path):
+    """All of them load it; one of them downloads it."""
+    server.delay = 0.5
+    model = keras.Sequential([keras.Input((6,), name="wave"), keras.layers.Dense(2)])
+    golden = {"wave": inputs["wave"]}
+    folder = presets.save(model, tmp_path / "plain", golden=golden)
+    data = zipped(folder)
+    children = run(HERE / "killed.py", "load", server.add("plain.zip", data), 4)
+    assert [child["code"] for child in children] == [0] * 4
+    assert server.log == [("/plain.zip", None)]
+
+
+def zipped(folder):
+    archive = shutil.make_archive(str(folder), "zip", folder.parent, folder.name)
+    return Path(archive).read_bytes()
+
+
+def other_backends():
+    here = keras.backend.backend()
+    names = ("tensorflow", "jax", "torch")
+    later = names[names.index(here) + 1 :] + names[: names.index(here)]
+    return [name for name in later if importlib.util.find_spec(name)]
+
+
+def test_the_same_numbers_on_another_backend(tmp_path):
+    """`save` here, `load` there: our model, our preprocessor and a fine-tuned head."""
+    if not other_backends():
+        pytest.skip("needs a second backend")
+    from keras_mmfusion.models import FusionClassifier
+
+    rng = np.random.default_rng(0)
+    shapes = {"wave": (6, 3), "image": (5, 2)}
+    model = FusionClassifier(
+        inputs=shapes,
+        encoders={"wave": keras.layers.LSTM(4, return_sequences=True), "image": None},
+        fusion="atd",
+        num_classes=3,
+        dim=8,
+    )
+    x = {name: rng.normal(size=(4, *s)).astype("float32") for name, s in shapes.items()}
+    x["image"][1] = np.nan
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(x, np.array([0, 1, 2, 0]), epochs=1, verbose=0)
+    folder = presets.save(model, tmp_path / "fusion", golden=x)
+    np.savez(tmp_path / "x.npz", **x)
+    code = (
+        "import json, sys, keras, numpy as np\n"
+        "from keras_mmfusion import presets\n"
+        "x = dict(np.load(sys.argv[2]))\n"
+        "y = presets.load(sys.argv[1]).predict(x, verbose=0)\n"
+        "report = presets.verify(sys.argv[1])\n"
+        "print(json.dumps({'backend': keras.backend.backend(), 'y': y.tolist(),"
+        " 'difference': report['golden_difference']}))"
+    )
+    other = other_backends()[0]
+    (there,) = run("-c", code, folder, tmp_path / "x.npz", backend=other)
+    assert there["backend"] == other != keras.backend.backend()
+    assert there["difference"] < 1e-5
+    np.testing.assert_allclose(there["y"], model.predict(x, verbose=0), atol=1e-5)
