@@ -108,14 +108,14 @@ def resample(x, weights):
 
 
 def positions(mask, aligned):
-    """The number of each step, from 1, float32 `(B, T)`.
+    """The number of each step, from 1, int32 `(B, T)`.
 
     Steps are counted from the first (`aligned=True`), or from the first valid one,
     valid ones only (`aligned=False`), so that padding, wherever it is, changes
     nothing. `aligned` may also be a boolean tensor.
     """
-    index = ops.cast(_rank(ops.ones_like(mask, dtype="bool")) + 1, "float32")
+    index = _rank(ops.ones_like(mask, dtype="bool")) + 1
     if aligned is True:
         return index
-    rank = ops.cast(_rank(mask) + 1, "float32")
+    rank = _rank(mask) + 1
     return rank if aligned is False else ops.where(aligned, index, rank)

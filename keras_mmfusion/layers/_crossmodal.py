@@ -142,7 +142,12 @@ class CrossmodalTransformer(CompositeLayer):
 
 
 def sinusoids(positions, dim):
-    """Sines, then cosines, of positions `(B, T)` at falling rates: `(B, T, dim)`."""
+    """Sines, then cosines, of positions `(B, T)` at falling rates: `(B, T, dim)`.
+
+    Positions are integers: Keras would cast floats to half precision, in which many
+    are the same.
+    """
+    positions = ops.cast(positions, "float32")
     half = dim // 2
     rates = [10000 ** (-i / max(half - 1, 1)) for i in range(half)]
     rates = ops.convert_to_tensor(rates, dtype="float32")

@@ -26,7 +26,23 @@ class AttentionScores(keras.layers.Layer):
         return self.fusion.compute_output_spec(inputs, return_attention_scores=True)[1]
 
 
-def attention_names(fusion, modalities):
+def attention_scores(model, fusion, x, **kwargs):
+    """What `FusionClassifier.attention_scores` returns."""
+    names = _names(fusion, model.modalities)
+    if not names:
+        raise ValueError(
+            "`attention_scores` needs a fusion with attention, such as 'atd', 'step', "
+            "'mult' or 'cross_attention'. "
+            f"Received: a model that fuses by {type(fusion).__name__}."
+        )
+    model.check_inputs(x)
+    scores = AttentionScores(fusion, name="attention_scores")(fusion.input)
+    part = keras.Model(model.input, dict(zip(names, scores, strict=True)))
+    predicted = part.predict(x, **{"verbose": 0, **kwargs})
+    return {name: predicted[name] for name in names}
+
+
+def _names(fusion, modalities):
     """A name for each attention of a fusion layer: `"asking → asked"`, numbered."""
     if not hasattr(fusion, "attention_names"):
         return []

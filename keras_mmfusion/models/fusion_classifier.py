@@ -6,10 +6,10 @@ import keras
 
 from keras_mmfusion._serialization import register
 from keras_mmfusion.layers.modality_dropout import ModalityDropout
-from keras_mmfusion.models._attention import AttentionScores, attention_names
+from keras_mmfusion.models._attention import attention_scores
 from keras_mmfusion.models._missing import AttachMask, MaskedMean, SplitMissing
 from keras_mmfusion.models._named_model import NamedModel
-from keras_mmfusion.models.fusions import get_fusion
+from keras_mmfusion.models.fusions import check_every_step, get_fusion
 
 
 @register()
@@ -145,7 +145,7 @@ class FusionClassifier(NamedModel):
             )
         x = fuse(features)
         if pooling is None and len(inputs) > 1:
-            _check_every_step(fuse, features[0].shape[1], x.shape[1])
+            check_every_step(fuse, features[0].shape[1], x.shape[1])
         if decoder is not None:
             x = decoder(x)
         if pooling == "mean":
@@ -270,19 +270,7 @@ class FusionClassifier(NamedModel):
         Raises:
             ValueError: The fusion has no attention.
         """
-        names = attention_names(self._fusion(), self.modalities)
-        if not names:
-            raise ValueError(
-                "`attention_scores` needs a fusion with attention, such as 'atd', "
-                "'step', 'mult' or 'cross_attention'. "
-                f"Received: fusion={self._settings['fusion']!r}."
-            )
-        self.check_inputs(x)
-        fuse = self._fusion()
-        scores = AttentionScores(fuse, name="attention_scores")(fuse.input)
-        part = keras.Model(self.input, dict(zip(names, scores, strict=True)))
-        predicted = part.predict(x, **{"verbose": 0, **kwargs})
-        return {name: predicted[name] for name in names}
+        return attention_scores(self, self._fusion(), x, **kwargs)
 
     def _fusion(self):
         return self.get_layer(self._fusion_name)
@@ -318,15 +306,6 @@ def _drop_modalities(names, features, rate, policy):
         AttachMask(name=f"{name}_kept", dtype=policy)([feature, mask])
         for name, feature, mask in zip(names, features, masks, strict=True)
     ]
-
-
-def _check_every_step(fuse, steps, fused_steps):
-    if fused_steps == 1 and steps != 1:
-        raise ValueError(
-            f"`pooling=None` classifies every step, but {type(fuse).__name__} makes "
-            f"one step of {steps}. Received: pooling=None. Use a fusion that keeps the "
-            'steps, such as one with `pooling=None` itself, or `pooling="mean"`.'
-        )
 
 
 def _any(rate):

@@ -64,3 +64,13 @@ def get_fusion(fusion, dim, options=None, name="fusion", dtype=None, every_step=
     if every_step and fusion in POOLED:
         options.setdefault("pooling", None)
     return FUSIONS[fusion](dim=dim, name=name, dtype=dtype, **options)
+
+
+def check_every_step(fuse, steps, fused_steps):
+    """Raise if a fusion layer has pooled where every step is to be classified."""
+    if fused_steps == 1 and steps != 1:
+        raise ValueError(
+            f"`pooling=None` classifies every step, but {type(fuse).__name__} makes "
+            f"one step of {steps}. Received: pooling=None. Use a fusion that keeps the "
+            'steps, such as one with `pooling=None` itself, or `pooling="mean"`.'
+        )

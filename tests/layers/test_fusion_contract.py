@@ -12,7 +12,7 @@ OPTIONS = {
     "atd": {"num_heads": 2},
     "step": {"num_heads": 2},
     "cross_attention": {"num_heads": 2},
-    "mult": {"num_heads": 2, "num_layers": 1, "memory_layers": 1, "stream_dim": 2},
+    "mult": {"num_heads": 2, "num_layers": 1, "memory_layers": 1},
     "tfn": {"max_size": 60},
 }
 CAUSAL = ("atd", "step", "cross_attention", "mult")
