@@ -15,6 +15,8 @@ def _call(layer, inputs, masks, **kwargs):
 def _tree(function, values):
     if isinstance(values, (list, tuple)):
         return [_tree(function, v) for v in values]
+    if isinstance(values, dict):
+        return {key: _tree(function, v) for key, v in values.items()}
     return None if values is None else function(values)
 
 
@@ -42,17 +44,26 @@ def run(layer, inputs, masks=None, raw=False, **kwargs):
 
 
 def _jax_jitted(layer, kwargs):
+    def function(values, inputs, masks):
+        mapping = zip(layer.variables, values, strict=True)
+        with keras.StatelessScope(state_mapping=list(mapping)):
+            return _call(layer, inputs, masks, **kwargs)
+
+    return _once("run", layer, kwargs, function)
+
+
+def _once(use, layer, kwargs, function):
+    """`function`, jitted once for all calls of a layer in one state.
+
+    Whatever differs from call to call has to be among its arguments.
+    """
     import jax
 
     state = tuple(child.quantization_mode for child in layer._flatten_layers())
-    key = (id(layer), state, tuple(sorted(kwargs.items())))
+    trainable = tuple(v.path for v in layer.trainable_variables)
+    key = (use, id(layer), state, trainable, tuple(sorted(kwargs.items())))
     if key not in _jitted:
-
-        def function(values, inputs, masks):
-            mapping = zip(layer.variables, values, strict=True)
-            with keras.StatelessScope(state_mapping=list(mapping)):
-                return _call(layer, inputs, masks, **kwargs)
-
+        # With the layer, so that no other one gets its id.
         _jitted[key] = (layer, jax.jit(function))
     return _jitted[key][1]
 
@@ -68,7 +79,7 @@ def gradients(layer, inputs, masks=None, **kwargs):
     masks = _tree(_tensor, masks)
     weights = layer.trainable_variables
 
-    def loss(xs):
+    def loss(xs, masks=masks):
         output = _call(layer, xs[0] if single else list(xs), masks, **kwargs)
         output = keras.ops.cast(output, "float32")
         shape = tuple(output.shape)
@@ -90,13 +101,24 @@ def gradients(layer, inputs, masks=None, **kwargs):
     elif backend == "jax":
         import jax
 
-        def function(xs, values):
-            mapping = list(zip(weights, values, strict=True))
-            with keras.StatelessScope(state_mapping=mapping):
-                return loss(xs)
+        others = layer.non_trainable_variables
 
-        arguments = [jax.numpy.asarray(x) for x in xs], [v.value for v in weights]
-        by_input, by_weight = jax.jit(jax.grad(function, (0, 1)))(*arguments)
+        def function(xs, values, other_values, masks):
+            mapping = [
+                *zip(weights, values, strict=True),
+                *zip(others, other_values, strict=True),
+            ]
+            with keras.StatelessScope(state_mapping=mapping):
+                return loss(xs, masks)
+
+        by_input, by_weight = _once(
+            "gradients", layer, kwargs, jax.grad(function, (0, 1))
+        )(
+            [jax.numpy.asarray(x) for x in xs],
+            [v.value for v in weights],
+            [v.value for v in others],
+            masks,
+        )
     else:
         import torch
 
