@@ -44,7 +44,7 @@ class AttachMask(keras.layers.Layer):
 
     An encoder may drop its mask or change the length of time. Where the length
     is kept, so is the mask; else a modality present anywhere counts as present
-    everywhere.
+    everywhere. Lengths that are unknown are compared when the model runs.
 
     Call arguments:
         inputs: list of features `(batch, T', features)` and booleans `(batch, T)`.
@@ -59,13 +59,21 @@ class AttachMask(keras.layers.Layer):
 
     def compute_mask(self, inputs, mask=None):
         features, present = inputs
-        if features.shape[1] == present.shape[1]:
+        lengths = (features.shape[1], present.shape[1])
+        if None not in lengths and lengths[0] == lengths[1]:
             return present
         anywhere = ops.any(present, axis=1, keepdims=True)
         # Not `broadcast_to`: the mask of a functional model is part of its graph,
         # where the batch size is not known.
         every = ops.ones_like(features[:, :, 0], dtype="bool")
-        return ops.logical_and(anywhere, every)
+        whole = ops.logical_and(anywhere, every)
+        if None not in lengths:
+            return whole
+        step = ops.cumsum(ops.cast(every, "int32"), axis=1)
+        length = ops.sum(ops.ones_like(present, dtype="int32"), axis=1, keepdims=True)
+        there = ops.minimum(step, length) - 1
+        here = ops.take_along_axis(ops.cast(present, "int32"), there, axis=1)
+        return ops.where(ops.equal(step[:, -1:], length), ops.cast(here, "bool"), whole)
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape[0])

@@ -369,6 +369,36 @@ def test_strided_encoder_of_a_missing_modality():
     assert_close(a[1:], small.predict(model, x)[1:], 2e-6)
 
 
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_lengths_that_are_known_at_run_time_only(fusion):
+    """Also where one encoder changes the length and the other one does not."""
+
+    def make(time, strides):
+        resnet = ResNet1DEncoder((4,), 3, strides, normalization=None, name="resnet")
+        options = {} if fusion == "concat" else {"num_heads": 2}
+        return FusionClassifier(
+            {"wave": (time, 4), "calendar": (time, 2)},
+            {"wave": resnet, "calendar": None},
+            fusion=fusion,
+            fusion_options=options,
+            dim=8,
+        )
+
+    x = with_nan(small.inputs(steps=8), "wave", 0)
+    x = with_nan(x, "calendar", np.s_[1, 3:])
+    for strides in (1, 2) if fusion == "concat" else (2,):
+        model, known = make(None, strides), make(8, strides)
+        model.set_weights(known.get_weights())
+        assert model.get_layer("fusion").output.shape == (None, None, 8)
+        expected = small.predict(known, x)
+        assert_close(small.predict(model, x), expected, 1e-6)
+        if strides == 1:
+            gap = [(0, 0), (0, 4), (0, 0)]
+            x = {k: np.pad(v, gap, constant_values=np.nan) for k, v in x.items()}
+            assert_close(small.predict(model, x), expected, 1e-6)
+            x = {k: v[:, :8] for k, v in x.items()}
+
+
 def test_missing_elements_do_not_reach_batch_statistics():
     encoder = PerStepEncoder(ResNet1DEncoder((4,), 3, name="resnet"), name="per_step")
     model = FusionClassifier({"beats": (5, 16, 2)}, {"beats": encoder}, dim=8)
