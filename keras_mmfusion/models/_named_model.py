@@ -19,12 +19,26 @@ class NamedModel(keras.Model):
         self.check_inputs(inputs)
         return super().call(inputs, training=training, mask=mask)
 
+    _fitting = False
+
     def fit(self, x=None, *args, **kwargs):
-        return super().fit(self._checked(x), *args, **kwargs)
+        fit = super().fit
+        call = inspect.signature(fit).bind(self._checked(x), *args, **kwargs)
+        given = call.arguments.get("validation_data")
+        if isinstance(given, (list, tuple)):
+            self._check_batch(tuple(given))
+        elif given is not None:
+            call.arguments["validation_data"] = self._checked(given)
+        self._fitting = True
+        try:
+            return fit(*call.args, **call.kwargs)
+        finally:
+            self._fitting = False
 
     def evaluate(self, x=None, *args, **kwargs):
         # `fit` validates here, every epoch on the same generator: take nothing from it.
-        return super().evaluate(self._checked(x, peek=False), *args, **kwargs)
+        x = self._checked(x, peek=not self._fitting)
+        return super().evaluate(x, *args, **kwargs)
 
     def predict(self, x, *args, **kwargs):
         return super().predict(self._checked(x), *args, **kwargs)
