@@ -55,8 +55,7 @@ class BeatClassifier(BeatLabeller, FusionClassifier):
 
     def with_num_classes(self, num_classes):
         """See `FusionClassifier`; the new classes have no names."""
-        config = {**self.get_config(), "num_classes": num_classes, "classes": None}
-        return self._with_body_of(type(self).from_config(config))
+        return self._with_new_head(num_classes=num_classes, classes=None)
 
     @property
     def segment_length(self):

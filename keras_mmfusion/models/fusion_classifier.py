@@ -9,6 +9,7 @@ from keras_mmfusion.layers.modality_dropout import ModalityDropout
 from keras_mmfusion.models._attention import attention_scores
 from keras_mmfusion.models._missing import AttachMask, MaskedMean, SplitMissing
 from keras_mmfusion.models._named_model import NamedModel
+from keras_mmfusion.models._policies import copy_weights, policy_of, with_quantized
 from keras_mmfusion.models.fusions import check_every_step, get_fusion
 
 
@@ -123,7 +124,9 @@ class FusionClassifier(NamedModel):
                 f"Received: encoders named {taken}. Rename them, for example "
                 f"{taken[0]}_encoder."
             )
-        policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+        # Maps tell how layers were quantised; those of layers with children go whole.
+        own_policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+        policy = policy_of(own_policy, "")
         tensors = {
             name: keras.Input(shape, name=name, dtype="float32")
             for name, shape in inputs.items()
@@ -134,14 +137,20 @@ class FusionClassifier(NamedModel):
         ]
         if len(features) == 1:
             features = features[0]
-            fuse = keras.layers.Dense(dim, name="fusion", dtype=policy)
+            fuse = keras.layers.Dense(
+                dim, name="fusion", dtype=policy_of(own_policy, "fusion")
+            )
         else:
             if _any(modality_dropout):
                 features = _drop_modalities(
                     list(inputs), features, modality_dropout, policy
                 )
             fuse = get_fusion(
-                fusion, dim, fusion_options, dtype=policy, every_step=pooling is None
+                fusion,
+                dim,
+                fusion_options,
+                dtype=own_policy,
+                every_step=pooling is None,
             )
         x = fuse(features)
         if pooling is None and len(inputs) > 1:
@@ -154,7 +163,10 @@ class FusionClassifier(NamedModel):
             x = keras.layers.Dropout(dropout, name="dropout", dtype=policy)(x)
         if num_classes:
             x = keras.layers.Dense(
-                num_classes, activation=activation, name="head", dtype="float32"
+                num_classes,
+                activation=activation,
+                name="head",
+                dtype=policy_of(own_policy, "head", "float32"),
             )(x)
         super().__init__(inputs=tensors, outputs=x, **kwargs)
         self.modalities = list(inputs)
@@ -177,7 +189,7 @@ class FusionClassifier(NamedModel):
         }
         self._decoder_name = decoder.name if decoder is not None else None
         self._fusion_name = fuse.name
-        self._policy = policy
+        self._policy = own_policy
 
     def get_config(self):
         def saved(name):
@@ -190,7 +202,7 @@ class FusionClassifier(NamedModel):
             **self._settings,
             "name": self.name,
             "trainable": self.trainable,
-            "dtype": keras.dtype_policies.serialize(self._policy),
+            "dtype": keras.dtype_policies.serialize(self._saved_policy()),
             "fusion": fusion,
             # Pairs, since the order of the modalities counts and JSON objects
             # are often sorted.
@@ -223,15 +235,22 @@ class FusionClassifier(NamedModel):
         Returns:
             A new model; the weights below the head are copied.
         """
-        config = {**self.get_config(), "num_classes": num_classes}
-        return self._with_body_of(type(self).from_config(config))
+        return self._with_new_head(num_classes=num_classes)
 
-    def _with_body_of(self, model):
+    def _with_new_head(self, **changes):
+        # In floats, whatever the old one was: it is there to be trained.
+        policy = keras.dtype_policies.serialize(self._saved_policy(head=False))
+        config = {**self.get_config(), "dtype": policy, **changes}
+        model = type(self).from_config(config)
         for layer in model.layers:
             if layer.name != "head":
-                layer.set_weights(self.get_layer(layer.name).get_weights())
+                copy_weights(self.get_layer(layer.name), layer)
         model.preprocessor = self.preprocessor
         return model
+
+    def _saved_policy(self, head=True):
+        own = [self._fusion_name] + ["head"] * (head and self.num_classes > 0)
+        return with_quantized(self._policy, map(self.get_layer, own), head)
 
     def fused_features(self, x, **kwargs):
         """Array `(samples, time, dim)`: the output of the fusion.
