@@ -1,5 +1,6 @@
 """What the layers share that turn a series into a picture."""
 
+import numpy as np
 from keras import ops
 
 
@@ -23,15 +24,18 @@ def segment_means(x, size):
     if size is None or size == time:
         return x
     if time is not None:
-        # As numpy.linspace(0, time, size + 1) rounds, which pyts goes by.
+        # As numpy.linspace(0, time, size + 1) rounds, which pyts goes by. In numpy, so
+        # that an exported model has the weights and not their making.
+        time = int(time)
         step = time / size
-        bounds = [int(i * step) for i in range(size)] + [time]
-        bounds = ops.convert_to_tensor(bounds, dtype="int32")
-        steps = ops.arange(time, dtype="int32")
-    else:
-        time = ops.shape(x)[-2]
-        bounds = (ops.arange(size + 1, dtype="int32") * time) // size
-        steps = ops.arange(time, dtype="int32")
+        bounds = np.array([int(i * step) for i in range(size)] + [time])
+        start, end = bounds[:-1, None], bounds[1:, None]
+        steps = np.arange(time)
+        weights = ((steps >= start) & (steps < end)) / (end - start)
+        return ops.matmul(ops.convert_to_tensor(weights.astype("float32")), x)
+    time = ops.shape(x)[-2]
+    bounds = (ops.arange(size + 1, dtype="int32") * time) // size
+    steps = ops.arange(time, dtype="int32")
     start, end = ops.expand_dims(bounds[:-1], 1), ops.expand_dims(bounds[1:], 1)
     inside = ops.logical_and(ops.greater_equal(steps, start), ops.less(steps, end))
     weights = ops.cast(inside, "float32") / ops.cast(end - start, "float32")

@@ -86,7 +86,9 @@ class PerStepEncoder(CompositeLayer):
             )
 
     def _token_shape(self, input_shape):
-        shape = tuple(self.encoder.compute_output_shape((None, *input_shape[2:])))
+        # While PyTorch traces a model, its sizes are tensors.
+        element = [None if size is None else int(size) for size in input_shape[2:]]
+        shape = tuple(self.encoder.compute_output_shape((None, *element)))
         known = len(shape) in (2, 3) and shape[-1] is not None
         if known and len(shape) == 3 and self.pooling is None:
             known = shape[1] is not None

@@ -23,9 +23,12 @@ class SplitMissing(keras.layers.Layer):
         super().__init__(autocast=False, **kwargs)
 
     def call(self, inputs):
-        known = ops.logical_not(ops.isnan(inputs))
+        unknown = ops.isnan(inputs)
+        known = ops.logical_not(unknown)
         present = ops.any(known, axis=tuple(range(2, len(inputs.shape))))
-        filled = ops.where(known, inputs, ops.zeros_like(inputs))
+        # Not `where(known, ...)`: tf2onnx multiplies by masks, which keeps NaN, unless
+        # it sees that NaN is what is asked for.
+        filled = ops.where(unknown, ops.zeros_like(inputs), inputs)
         return ops.cast(filled, self.compute_dtype), present
 
     def compute_output_spec(self, inputs):

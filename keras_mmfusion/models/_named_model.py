@@ -83,7 +83,8 @@ class NamedModel(keras.Model):
                 f"Expected a dict with the modalities {list(expected)}. "
                 f"Received: {names}. Fill a modality that is missing with NaN."
             )
-        sizes = set()
+        # A list, not a set: while PyTorch traces a model, its sizes are tensors.
+        sizes = []
         for name, shape in expected.items():
             got = getattr(inputs[name], "shape", None)
             if got is None:
@@ -102,8 +103,9 @@ class NamedModel(keras.Model):
                     f"Modality {name!r} must have the shape (batch, "
                     f"{', '.join(str(n) for n in shape[1:])}). Received: shape {got}."
                 )
-            sizes.add(got[0])
-        if len(sizes - {None}) > 1:
+            sizes.append(got[0])
+        sizes = [size for size in sizes if size is not None]
+        if any(size != sizes[0] for size in sizes[1:]):
             raise ValueError(
                 "All modalities must hold the same samples. Received: "
                 + ", ".join(f"{len(inputs[n])} of {n!r}" for n in expected)
