@@ -1,4 +1,4 @@
-"""The command `mmfusion`: label, evaluate and picture the beats of ECG records."""
+"""The command `mmfusion`: label, evaluate and picture beats; list, export presets."""
 
 import argparse
 import os
@@ -15,6 +15,8 @@ Label the heart beats of ECG records with trained multimodal models.
   mmfusion annotate ecg.csv --fs 250     the same from a table in mV
   mmfusion evaluate mitdb/1*.hea         compares with the cardiologists' labels
   mmfusion presets                       lists the trained models
+  mmfusion export atd_mitbih --format onnx --output atd_mitbih.onnx
+                                         writes one to run without Keras
 
 Not a medical device: for research and teaching only."""
 
@@ -49,7 +51,7 @@ def main(argv=None):
     """
     try:
         args = _parser().parse_args(argv)
-        _prepare_backend()
+        _prepare_backend(args)
         with warnings.catch_warnings():
             if not sys.warnoptions:
                 # Those of libraries about themselves; ours are printed.
@@ -71,7 +73,7 @@ def main(argv=None):
 
 
 def _parser():
-    from keras_mmfusion.cli import annotate, demo, evaluate, presets
+    from keras_mmfusion.cli import annotate, demo, evaluate, export, presets
 
     parser = _Parser(
         prog="mmfusion",
@@ -82,16 +84,17 @@ def _parser():
         "--version", action="version", version=f"mmfusion {__version__}"
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (annotate, evaluate, demo, presets):
+    for module in (annotate, evaluate, demo, presets, export):
         module.add_parser(commands)
     return parser
 
 
-def _prepare_backend():
-    from keras_mmfusion.cli._backend import choose_backend
+def _prepare_backend(args):
+    from keras_mmfusion.cli._backend import BACKENDS, choose_backend
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    notice = choose_backend()
+    # A command that not every backend can do says which can.
+    notice = choose_backend(args.backends(args) if "backends" in args else BACKENDS)
     if notice:
         print(f"mmfusion: {notice}", file=sys.stderr)
 
@@ -103,4 +106,4 @@ def _is_expected(error):
     expected = (_UsageError, RecordError, ImportError, OSError)
     # By name, because importing the presets imports Keras.
     names = {base.__name__ for base in type(error).__mro__}
-    return isinstance(error, expected) or "PresetError" in names
+    return isinstance(error, expected) or bool(names & {"PresetError", "ExportError"})

@@ -10,11 +10,15 @@ from pathlib import Path
 BACKENDS = {"jax": "jax", "tensorflow": "tensorflow", "torch": "torch"}
 
 
-def choose_backend():
+def choose_backend(able=tuple(BACKENDS)):
     """Set `KERAS_BACKEND` when neither it nor Keras' own file names a usable one.
 
     Keras writes `tensorflow` into `~/.keras/keras.json` when it is imported
     first, installed or not; such an entry is passed over.
+
+    Args:
+        able: Sequence of str. The backends that can do the work, the best first.
+            Defaults to all of them, the lightest first.
 
     Returns:
         str. A notice for the user, or `None` when nothing was changed.
@@ -34,15 +38,19 @@ def choose_backend():
         return None
     configured = _configured()
     # Any other backend (openvino) is Keras' business.
-    if configured and (configured not in BACKENDS or _installed(configured)):
+    usable = configured in able and _installed(configured)
+    if configured and (configured not in BACKENDS or usable):
         return None
-    for name in BACKENDS:
+    for name in able:
         if _installed(name):
             os.environ["KERAS_BACKEND"] = name
             return f"using the {name} backend (set KERAS_BACKEND to choose)"
+    first, *others = able
+    others = ", ".join(f"[{name},ecg]" for name in others)
     raise ImportError(
-        "Keras needs a backend and none is installed: "
-        "pip install 'keras_mmfusion[jax,ecg]' (or [tensorflow,ecg], [torch,ecg])."
+        "Keras needs a backend and none that can do this is installed: "
+        f"pip install 'keras_mmfusion[{first},ecg]'"
+        + (f" (or {others})." if others else ".")
     )
 
 

@@ -1,0 +1,180 @@
+"""Run an exported model on named numpy arrays, whatever its format."""
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+
+from keras_mmfusion._export_formats import ExportError, check_packages, format_of
+
+
+class ExportedModel:
+    """An exported model, ready to run on the CPU.
+
+    Files of one fixed batch size are run once a batch of that size; all others take
+    any number of samples at once.
+
+    Args:
+        path: `str` or `PathLike`. A file or folder that `export_model` wrote.
+
+    Call arguments:
+        inputs: dict of arrays `(samples, ...)` with the names of the model's inputs.
+            What is missing is NaN, as for the Keras model.
+
+    Output shape:
+        An array, or a list of arrays if the model has several outputs.
+
+    Raises:
+        ExportError: The path is no exported model, or the inputs do not fit.
+        ImportError: The package that runs this format is not installed.
+
+    Example:
+
+    ```python
+    import keras
+    import numpy as np
+    from keras_mmfusion import export
+
+    model = keras.Sequential([keras.Input((4,), name="load"), keras.layers.Dense(1)])
+    export.export_model(model, "load.onnx", overwrite=True)
+    exported = export.ExportedModel("load.onnx")
+    exported({"load": np.ones((2, 4), "float32")}).shape  # (2, 1)
+    ```
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        if not self.path.exists():
+            raise ExportError(
+                f"An exported model must be there. Received: {str(self.path)!r}, which "
+                "does not exist. `export_model` writes one."
+            )
+        self.format = format_of(self.path)
+        check_packages([self.format.runtime], f"Running {self.format.name}")
+        try:
+            self._shapes, self._run = _OPEN[self.format.name](self.path)
+        except Exception as error:
+            raise ExportError(
+                f"{self.path} must be a model that {self.format.runtime} can run. "
+                f"Received: {' '.join(str(error).split())[:300]}"
+            ) from error
+
+    @property
+    def batch_size(self):
+        """Samples that the file takes at once; `None` for any number."""
+        return next(iter(self._shapes.values()))[0]
+
+    def __call__(self, inputs):
+        feeds = {name: inputs[key] for name, key in self._match(inputs).items()}
+        samples = len(next(iter(feeds.values())))
+        size = self.batch_size or max(samples, 1)
+        parts = []
+        for start in range(0, samples, size):
+            # A last batch that is not full is filled with its own last sample.
+            rows = np.minimum(np.arange(start, start + size), samples - 1)
+            batch = {name: np.ascontiguousarray(x[rows]) for name, x in feeds.items()}
+            outputs = [np.asarray(output) for output in self._run(batch)]
+            parts.append([output[: samples - start] for output in outputs])
+        joined = [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+        return joined[0] if len(joined) == 1 else joined
+
+    def _match(self, inputs):
+        """Names in the file to names in `inputs`; writers add their own prefixes."""
+        wanted = list(self._shapes)
+        matched = {
+            name: key
+            for name in wanted
+            for key in sorted(inputs, key=len)
+            if name.split(":")[0] == key or name.split(":")[0].endswith(f"_{key}")
+        }
+        if len(wanted) == len(inputs) == 1:
+            matched = {wanted[0]: next(iter(inputs))}
+        if len(matched) != len(wanted) or set(matched.values()) != set(inputs):
+            raise ExportError(
+                f"{self.path} has the inputs {wanted}. Received: {list(inputs)}."
+            )
+        return matched
+
+
+def _open_onnx(path):
+    runtime = importlib.import_module("onnxruntime")
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3
+    session = runtime.InferenceSession(
+        str(path), options, providers=["CPUExecutionProvider"]
+    )
+    shapes = {node.name: _sizes(node.shape) for node in session.get_inputs()}
+    return shapes, lambda batch: session.run(None, batch)
+
+
+def _open_litert(path):
+    # This runtime has no TensorFlow in it: a file with Flex operations does not run.
+    interpreter = importlib.import_module("ai_edge_litert.interpreter").Interpreter(
+        str(path)
+    )
+    runner = interpreter.get_signature_runner()
+    shapes = {
+        name: _sizes(entry["shape_signature"])
+        for name, entry in runner.get_input_details().items()
+    }
+
+    def run(batch):
+        outputs = runner(**batch)
+        return [outputs[name] for name in sorted(outputs)]
+
+    return shapes, run
+
+
+def _open_openvino(path):
+    openvino = importlib.import_module("openvino")
+    # The default may compute in half precision, where the processor can.
+    model = openvino.Core().compile_model(
+        str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
+    shapes = {
+        node.get_any_name(): _sizes(
+            [None if s.is_dynamic else s.get_length() for s in node.partial_shape]
+        )
+        for node in model.inputs
+    }
+
+    def run(batch):
+        outputs = model(batch)
+        return [outputs[node] for node in model.outputs]
+
+    return shapes, run
+
+
+def _open_saved_model(path):
+    # TensorFlow as the runtime of the file; the backend of Keras may be another one.
+    loaded = importlib.import_module("tensorflow").saved_model.load(str(path))
+    endpoint = loaded.signatures["serving_default"]
+    shapes = {
+        name: _sizes(spec.shape)
+        for name, spec in endpoint.structured_input_signature[1].items()
+    }
+    constant = importlib.import_module("tensorflow").constant
+
+    def run(batch):
+        outputs = endpoint(**{name: constant(x) for name, x in batch.items()})
+        return [outputs[name].numpy() for name in sorted(outputs)]
+
+    # What the endpoint computes with lives as long as `loaded`.
+    run.loaded = loaded
+    return shapes, run
+
+
+def _sizes(shape):
+    """A shape with None for every size that is open."""
+    return tuple(
+        int(size) if isinstance(size, (int, np.integer)) and size >= 0 else None
+        for size in shape
+    )
+
+
+_OPEN = {
+    "onnx": _open_onnx,
+    "litert": _open_litert,
+    "openvino": _open_openvino,
+    "tf_saved_model": _open_saved_model,
+}
