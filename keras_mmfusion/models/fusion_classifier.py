@@ -141,7 +141,7 @@ class FusionClassifier(NamedModel):
                 dim, name="fusion", dtype=policy_of(own_policy, "fusion")
             )
         else:
-            if _any(modality_dropout):
+            if any(keras.tree.flatten(modality_dropout)):
                 features = _drop_modalities(
                     list(inputs), features, modality_dropout, policy
                 )
@@ -325,7 +325,3 @@ def _drop_modalities(names, features, rate, policy):
         AttachMask(name=f"{name}_kept", dtype=policy)([feature, mask])
         for name, feature, mask in zip(names, features, masks, strict=True)
     ]
-
-
-def _any(rate):
-    return any(rate) if isinstance(rate, (list, tuple)) else bool(rate)
