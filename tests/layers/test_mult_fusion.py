@@ -80,13 +80,6 @@ def test_padding_in_front_of_unaligned_streams():
     assert_close(run(layer, late, masks)[:, 2:], expected, 2e-6)
 
 
-def test_late_positions_differ_in_half_precision():
-    x = [np.ones((1, 300, 3), "f"), np.ones((1, 2, 3), "f")]
-    scores = run(make(dtype="mixed_bfloat16"), x, return_attention_scores=True)[1]
-    late = np.asarray(scores[0], "float32")[0, :, 256:]  # of steps that differ in time
-    assert all(len(np.unique(head, axis=0)) > 20 for head in late)
-
-
 def test_defaults_and_wrong_arguments():
     layer = MulTFusion(8)
     assert (layer.num_layers, layer.memory_layers, layer.stream_dim) == (4, 4, 8)
