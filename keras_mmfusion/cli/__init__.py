@@ -14,7 +14,7 @@ Label the heart beats of ECG records with trained multimodal models.
   mmfusion annotate 100                  beats are detected, then labelled
   mmfusion annotate ecg.csv --fs 250     the same from a table in mV
   mmfusion evaluate mitdb/1*.hea         compares with the cardiologists' labels
-  mmfusion presets                       lists the trained models
+  mmfusion presets                       lists the trained models; info, verify, card
   mmfusion export atd_mitbih --format onnx --output atd_mitbih.onnx
                                          writes one to run without Keras
 

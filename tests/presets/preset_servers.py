@@ -74,6 +74,8 @@ def reply(handler, data, headers, body, status=200):
     handler.send_response(status)
     for name, value in {"Content-Length": str(len(data)), **headers}.items():
         handler.send_header(name, value)
+    # Said beforehand, or a client may send its next request down a closed line.
+    handler.send_header("Connection", "close")
     handler.end_headers()
     if body:
         handler.wfile.write(data)
@@ -119,10 +121,10 @@ class HubServer(FileServer):
             return reply(handler, data, {"Content-Type": "application/json"}, body)
         if path.startswith("/api/models/"):
             return refuse(handler, "RepoNotFound", 401)
-        before, _, rest = path.partition("/resolve/")
+        before, _, rest = urlsplit(handler.path).path.partition("/resolve/")
         if before == f"/{self.repository}":
             self.log.append((path, handler.headers.get("Range")))
-            revision, _, name = rest.partition("/")
+            revision, name = (unquote(part) for part in rest.split("/", 1))
             commit = self._commit(revision)
             data = self.commits.get(commit, {}).get(name)
             if data is None:
@@ -136,7 +138,10 @@ class HubServer(FileServer):
             headers |= {
                 "X-Linked-ETag": f'"{digest}"',
                 "X-Linked-Size": str(len(data)),
-                "Location": f"{self.url}/lfs/{digest}",
+                # Another host, as that of the real one.
+                "Location": f"{self.url}/lfs/{digest}".replace(
+                    "127.0.0.1", "localhost"
+                ),
             }
             return reply(handler, b"", headers, body, 302)
         return super().answer(handler, body)

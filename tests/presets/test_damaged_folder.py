@@ -8,6 +8,7 @@ import pytest
 
 from keras_mmfusion import presets
 from keras_mmfusion.presets import _json
+from keras_mmfusion.presets._folder import PresetFolder
 
 
 def flip_last_byte(path):
@@ -16,12 +17,49 @@ def flip_last_byte(path):
     path.write_bytes(bytes(data))
 
 
-@pytest.mark.parametrize(
-    "name", ["config.json", "model.weights.h5", "README.md", "golden.npz"]
-)
+FILES = [
+    *("config.json", "preprocessor.json", "model.weights.h5"),
+    *("golden.npz", "README.md", "train_log.csv"),
+]
+
+
+def test_these_are_all_files(saved):
+    assert {path.name for path in saved.iterdir()} == {*FILES, "metadata.json"}
+
+
+@pytest.mark.parametrize("name", FILES)
 def test_changed_byte(saved, name):
     flip_last_byte(saved / name)
     with pytest.raises(ValueError, match=rf"{name} must have the SHA-256 .*Received"):
+        presets.load(saved)
+
+
+def test_changed_byte_in_the_metadata(saved):
+    """No hash covers all of it: what is not refused leaves the files what they are."""
+    path = saved / "metadata.json"
+    data = path.read_bytes()
+    files = json.loads(data)["files"]
+    refused = 0
+    for position in range(len(data)):
+        spoilt = bytearray(data)
+        spoilt[position] ^= 1
+        path.write_bytes(bytes(spoilt))
+        try:
+            PresetFolder(saved).check_files()
+        except ValueError as error:
+            refused += 1
+            assert str(saved) in str(error)
+        else:
+            assert json.loads(path.read_bytes())["files"] == files
+    assert refused > len(data) / 2
+
+
+@pytest.mark.parametrize("name", [*FILES, "metadata.json"])
+def test_cut_short(saved, name):
+    path = saved / name
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    message = "is not valid JSON" if name == "metadata.json" else "must have .* bytes"
+    with pytest.raises(ValueError, match=rf"{name} {message}"):
         presets.load(saved)
 
 
@@ -35,13 +73,6 @@ def test_hashes_come_before_parsing(saved, monkeypatch):
     with pytest.raises(ValueError, match=r"train_log\.csv"):
         presets.load(saved)
     assert parsed == [str(saved / "metadata.json")]
-
-
-def test_truncated(saved):
-    path = saved / "model.weights.h5"
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ValueError, match=r"model\.weights\.h5 must have .* bytes"):
-        presets.load(saved)
 
 
 def test_missing_file(saved):

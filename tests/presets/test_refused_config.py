@@ -156,3 +156,13 @@ def test_save_refuses_what_load_would(tmp_path):
     with pytest.raises(ValueError, match="no Lambda"):
         presets.save(model, tmp_path / "x")
     assert not any(tmp_path.iterdir())
+
+
+def test_model_that_fits_into_no_memory(saved, rehash):
+    """Hundreds of terabytes of weights are an error like any other."""
+    config = json.loads((saved / "config.json").read_text())
+    config["config"]["num_classes"] = 2**44
+    (saved / "config.json").write_text(json.dumps(config))
+    rehash(saved)
+    with pytest.raises(ValueError, match=r"config\.json does not build a TinyFusion"):
+        presets.load(saved)

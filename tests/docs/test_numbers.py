@@ -1,0 +1,135 @@
+"""Every measured number in the README, docs and cards is one of the zoo."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from keras_mmfusion.presets._registry import shipped_directory
+
+ROOT = Path(__file__).resolve().parents[2]
+ZOO = shipped_directory()
+METADATA = {
+    path.parent.name: json.loads(path.read_bytes())
+    for path in sorted(ZOO.glob("*/metadata.json"))
+}
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+PAGES += [*sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("recipes/*/README.md"))]
+SPREAD = re.compile(r"(?<![\w.])(\d+\.\d+) ± (\d+\.\d+)")
+# A measured number has three decimals or more. Versions and seconds have fewer, and
+# an arXiv number has four digits before them.
+NUMBER = re.compile(r"(?<![\w.])[-+−]?\d{1,3}\.\d{3,}(?![\w.])")
+GROUPED = re.compile(r"(?<![\w.,])\d{1,3}(?:,\d{3})+(?![\w,])")
+
+
+def leaves(node):
+    """Every number in parsed JSON."""
+    if isinstance(node, dict):
+        node = list(node.values())
+    if isinstance(node, list):
+        for item in node:
+            yield from leaves(item)
+    elif isinstance(node, (int, float)):
+        yield node
+
+
+def spreads(node):
+    """Every `(mean, sd)`."""
+    if isinstance(node, dict):
+        if isinstance(node.get("mean"), (int, float)):
+            yield node["mean"], node.get("sd")
+        for item in node.values():
+            yield from spreads(item)
+
+
+def differences(metadata):
+    """What a card may say of the gain over a baseline: difference, and its sd."""
+    for ours in metadata["metrics"].values():
+        for theirs in metadata["baselines"].get("same_run", {}).values():
+            for key in set(ours) & set(theirs):
+                a, b = ours[key], theirs[key]
+                if isinstance(a, dict) and isinstance(b, dict):
+                    yield abs(a["mean"] - b["mean"])
+                    yield ((a["sd"] or 0) ** 2 + (b["sd"] or 0) ** 2) ** 0.5
+
+
+def fits(text, values):
+    """Whether a number that is written so is one of these, rounded."""
+    text = text.replace("−", "-").replace(",", "")
+    decimals = len(text.partition(".")[2])
+    # The zoo has five decimals, which were rounded once themselves.
+    margin = 0.5 * 10**-decimals + 1.1e-5
+    return any(abs(abs(float(text)) - abs(v)) <= margin for v in values)
+
+
+def wrong(text, metadata):
+    """The numbers in a text that are not in the metadata of these presets."""
+    pairs = [pair for m in metadata for pair in spreads(m)]
+    known = [v for m in metadata for v in (*leaves(m), *differences(m))]
+    bad = [
+        f"{mean} ± {sd}"
+        for mean, sd in SPREAD.findall(text)
+        if not any(fits(mean, [m]) and fits(sd, [s or 0.0]) for m, s in pairs)
+    ]
+    rest = SPREAD.sub("", text)
+    bad += [number for number in NUMBER.findall(rest) if not fits(number, known)]
+    return bad
+
+
+def without_code(text):
+    return re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", METADATA)
+def test_card(name):
+    text = without_code((ZOO / name / "README.md").read_text(encoding="utf-8"))
+    metadata = METADATA[name]
+    assert SPREAD.search(text) or not metadata["metrics"]
+    assert wrong(text, [metadata]) == []
+    large = GROUPED.findall(text)
+    assert f"{metadata['parameters']:,}" in large
+    assert [n for n in large if not fits(n, leaves(metadata))] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_page(page):
+    """Inside the generated tables, and outside of them."""
+    text = without_code(page.read_text(encoding="utf-8"))
+    assert wrong(text, list(METADATA.values())) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["| 0.9999 ± 0.0001 |", "an accuracy of 0.3217", "by +0.0999 (sd 0.0001)"],
+)
+def test_a_false_number_is_found(text):
+    assert wrong(text, list(METADATA.values())) != []
+
+
+def test_a_changed_digit_of_a_card_is_found():
+    """In the cells of its tables, but for a few that become another cell."""
+    found = []
+    for name, metadata in METADATA.items():
+        text = (ZOO / name / "README.md").read_text(encoding="utf-8")
+        for mean, sd in SPREAD.findall(text):
+            digit = "1" if mean[-2] != "1" else "2"
+            other = f"{mean[:-2]}{digit}{mean[-1]} ± {sd}"
+            found.append(wrong(other, [metadata]) != [])
+    assert sum(found) >= 0.9 * len(found) > 0
+
+
+def test_results():
+    """`results.csv` and the metadata say the same."""
+    with open(ZOO / "results.csv", encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["preset"]]
+    assert {row["preset"] for row in rows} == set(METADATA)
+    for row in rows:
+        metadata = METADATA[row["preset"]]
+        value = metadata["metrics"][row["protocol"]][row["metric"]]
+        sd = None if row["sd"] == "" else float(row["sd"])
+        expected = {"mean": float(row["mean"]), "sd": sd, "n": int(row["n"])}
+        assert value == expected, row
+        released = metadata["baselines"]["released_weights"][row["metric"]]
+        assert released == float(row["released"]), row
