@@ -108,7 +108,10 @@ def signature(model, batch_size):
             shape=(batch_size, *tensor.shape[1:]), dtype=tensor.dtype, name=name
         )
 
-    structure = model.input
+    # A Sequential that was never called has `inputs` only.
+    structure = getattr(model, "input", None)
+    if structure is None:
+        structure = model.inputs[0] if len(model.inputs) == 1 else model.inputs
     if isinstance(structure, dict):
         # Some writers sort the names and some do not: so that both agree.
         return [{name: spec(structure[name], name) for name in sorted(structure)}]
