@@ -12,7 +12,8 @@ HEAVY = ("keras", "wfdb", "matplotlib", "scipy", "pandas")
 
 
 def run(*command, **variables):
-    environment = {k: v for k, v in os.environ.items() if k != "KERAS_BACKEND"}
+    ours = ("KERAS_BACKEND", "JAX_COMPILATION_CACHE_DIR")
+    environment = {k: v for k, v in os.environ.items() if k not in ours}
     environment["PYTHONPATH"] = os.pathsep.join(sys.path)
     return subprocess.run(
         [sys.executable, *command],
@@ -123,6 +124,27 @@ class TestBackend:
         monkeypatch.setenv("KERAS_BACKEND", "torch")
         with pytest.raises(ImportError, match="torch, which is not installed"):
             _backend.choose_backend()
+
+
+COMPILE = """
+from keras_mmfusion.cli import _backend
+_backend.keep_compiled()
+import jax
+jax.jit(lambda x: x + 1)(1.0)
+"""
+
+
+@pytest.mark.parametrize("own", [None, "own"])
+def test_jax_keeps_what_it_compiles(tmp_path, own):
+    pytest.importorskip("jax")
+    settings = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    if own:
+        settings["JAX_COMPILATION_CACHE_DIR"] = str(tmp_path / own)
+    result = run("-c", COMPILE, KERAS_HOME=str(tmp_path), **settings)
+    assert result.returncode == 0, result.stderr
+    [folder] = tmp_path.iterdir()
+    assert folder.name == (own or "keras_mmfusion")
+    assert any(path.is_file() for path in folder.rglob("*"))
 
 
 def test_backend_notice_is_one_line(tmp_path):

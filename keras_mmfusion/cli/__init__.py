@@ -90,11 +90,12 @@ def _parser():
 
 
 def _prepare_backend(args):
-    from keras_mmfusion.cli._backend import BACKENDS, choose_backend
+    from keras_mmfusion.cli._backend import BACKENDS, choose_backend, keep_compiled
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # A command that not every backend can do says which can.
     notice = choose_backend(args.backends(args) if "backends" in args else BACKENDS)
+    keep_compiled()
     if notice:
         print(f"mmfusion: {notice}", file=sys.stderr)
 

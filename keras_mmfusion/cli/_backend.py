@@ -1,4 +1,4 @@
-"""Choose a Keras backend that is installed, before Keras is imported."""
+"""Choose and set up a Keras backend, before Keras is imported."""
 
 import importlib.util
 import json
@@ -54,14 +54,31 @@ def choose_backend(able=tuple(BACKENDS)):
     )
 
 
+def keep_compiled():
+    """Let JAX keep on disk what it compiles: each command is a fresh process.
+
+    Drawing initial weights and labelling take seconds to compile and little to run.
+    Settings of the user's own are left as they are.
+    """
+    if "keras" in sys.modules:
+        return
+    folder = _keras_home() / "keras_mmfusion" / "compiled"
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+
+
 def _installed(name):
     return importlib.util.find_spec(BACKENDS[name]) is not None
 
 
 def _configured():
-    home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
     try:
-        text = (Path(home) / "keras.json").read_text(encoding="utf-8")
+        text = (_keras_home() / "keras.json").read_text(encoding="utf-8")
         return json.loads(text).get("backend")
     except (OSError, ValueError, AttributeError):
         return None
+
+
+def _keras_home():
+    home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
+    return Path(home).expanduser().absolute()
