@@ -80,6 +80,16 @@ def test_padding_in_front_of_unaligned_streams():
     assert_close(run(layer, late, masks)[:, 2:], expected, 2e-6)
 
 
+def test_late_positions_in_half_precision():
+    """bfloat16 has eight bits: as features, step 257 would be step 256."""
+    x = [np.ones((1, 300, 3), "f"), np.ones((1, 2, 3), "f")]
+    full, half = built(make, x), built(make, x, dtype="mixed_bfloat16")
+    half.set_weights(full.get_weights())
+    expected = run(full, x)[:, 256:]
+    assert np.abs(np.diff(expected, axis=1)).max() > 0.3
+    assert_close(np.asarray(run(half, x), "float32")[:, 256:], expected, 0.1)
+
+
 def test_defaults_and_wrong_arguments():
     layer = MulTFusion(8)
     assert (layer.num_layers, layer.memory_layers, layer.stream_dim) == (4, 4, 8)
