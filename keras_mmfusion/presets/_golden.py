@@ -39,7 +39,8 @@ def named_inputs(model):
 def dump(inputs, outputs):
     """Bytes of a `golden.npz`."""
     file = io.BytesIO()
-    np.savez(file, **{INPUT + name: value for name, value in inputs.items()}, **outputs)
+    named = {INPUT + name: value for name, value in inputs.items()}
+    np.savez_compressed(file, **named, **outputs)
     return file.getvalue()
 
 

@@ -162,10 +162,14 @@ def choose(args, protocol, variant):
 
 
 def golden_beats(model, recordings):
-    """A segment of real beats; its second half lacks the first modality."""
+    """A segment of real beats; its second half lacks the first modality.
+
+    To three decimals, microvolts for signals: less than was recorded, and a third of
+    the bytes.
+    """
     segment = model.segment_length
     beats = {
-        name: recordings[0].modalities[name][None, :segment].copy()
+        name: recordings[0].modalities[name][None, :segment].round(3)
         for name in model.modalities
     }
     beats[model.modalities[0]][:, segment // 2 :] = float("nan")
