@@ -19,8 +19,7 @@ class BeatEnsemble(BeatLabeller, NamedModel):
 
     Args:
         members: Sequence of two or more `BeatClassifier`s with the same inputs,
-            classes and `causal`. Here they are called `member_0`, `member_1`, …;
-            one of another name is copied, and stays as it is.
+            classes and `causal`. They are copied.
         **kwargs: `name` and `trainable`, as for any Keras model.
 
     Call arguments:
@@ -71,12 +70,7 @@ class BeatEnsemble(BeatLabeller, NamedModel):
                         "All members must have the same inputs, classes and `causal`. "
                         f"Received: {key.strip('_')}={ours} and {others}."
                     )
-        names = [f"member_{i}" for i in range(len(members))]
-        members = [
-            # Members read from a config have their names, and are nobody else's.
-            member if member.name == name else _copy(member, name)
-            for member, name in zip(members, names, strict=True)
-        ]
+        members = [_copy(member, f"member_{i}") for i, member in enumerate(members)]
         tensors = {
             name: keras.Input(shape, name=name, dtype="float32")
             for name, shape in members[0]._shapes
@@ -87,7 +81,7 @@ class BeatEnsemble(BeatLabeller, NamedModel):
         else:
             merge = keras.layers.Concatenate(name="features")
         super().__init__(inputs=tensors, outputs=merge(outputs), **kwargs)
-        self._names = names
+        self._names = [member.name for member in members]
         self.modalities = list(members[0].modalities)
         self.classes = members[0].classes
         self.causal = members[0].causal
