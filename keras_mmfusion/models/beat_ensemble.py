@@ -140,6 +140,9 @@ class BeatEnsemble(BeatLabeller, NamedModel):
 
 
 def _copy(member, name):
-    copy = type(member).from_config({**member.get_config(), "name": name})
+    # Paths that differ: by them PyTorch knows its parameters, and would keep those of
+    # one member only.
+    with keras.name_scope(name):
+        copy = type(member).from_config({**member.get_config(), "name": name})
     copy.set_weights(member.get_weights())
     return copy

@@ -47,6 +47,18 @@ def x():
     return x
 
 
+def test_every_weight_has_a_path_of_its_own(members):
+    """PyTorch knows parameters by their paths: equal ones hide each other from it."""
+    model = BeatEnsemble(members)
+    again = BeatEnsemble.from_config(model.get_config())
+    for ensemble in (model, again):
+        paths = [weight.path for weight in ensemble.weights]
+        assert len(set(paths)) == len(paths)
+    if keras.backend.backend() == "torch":
+        count = sum(parameter.numel() for parameter in model.parameters())
+        assert count == model.count_params()
+
+
 def test_mean_of_the_members(members, x):
     model = BeatEnsemble(members)
     expected = np.mean([predict(m, x) for m in members], axis=0)
