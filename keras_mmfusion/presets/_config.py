@@ -17,6 +17,8 @@ _VALUES = (
     "__ellipsis__",
     "__slice__",
 )
+# What says which class a node is of.
+_NAMES = ("class_name", "module", "registered_name")
 _ALLOWED = tuple(
     [keras.Operation, keras.DTypePolicy, keras.losses.Loss]
     + [keras.initializers.Initializer, keras.regularizers.Regularizer]
@@ -83,10 +85,13 @@ def _check(node, what):
     if isinstance(node, list):
         for item in node:
             _check(item, what)
+    if isinstance(node, str):
+        _check_text(node, what)
     if not isinstance(node, dict):
         return
     if "class_name" in node:
         _check_class(node, what)
+        node = {key: item for key, item in node.items() if key not in _NAMES}
     if node.get("compile_config"):
         raise PresetError(
             f"{what} must describe an uncompiled model. Received: "
@@ -96,13 +101,24 @@ def _check(node, what):
         _check(item, what)
 
 
+def _check_text(text, what):
+    """Keras looks up plain strings, too, and calls what is registered by them."""
+    if keras.saving.get_registered_object(text) is not None:
+        raise PresetError(
+            f"{what} may name Keras classes and those of {PACKAGE} only, each as an "
+            f"object with its config. Received: {text!r}, which is registered in this "
+            "process. Do not load this preset."
+        )
+
+
 def _check_class(node, what):
     name, module = node["class_name"], node.get("module")
     registered = node.get("registered_name")
     if name in _VALUES:
-        return
+        return _check_value(node, what)
     cls = None
-    if isinstance(registered, str) and registered.startswith(f"{PACKAGE}>"):
+    # Without a module, an older reader of Keras goes by the name of the class alone.
+    if registered == f"{PACKAGE}>{name}" and isinstance(module, str):
         cls = _own_class(registered)
     elif registered in (None, name) and isinstance(module, str):
         cls = _stock_class(module, name)
@@ -124,6 +140,19 @@ def _check_class(node, what):
             f"{what}: {name} must hold its vocabulary, not the path of a file. "
             f"Received: vocabulary={node['config']['vocabulary']!r}"
         )
+
+
+def _check_value(node, what):
+    """An array of strings of a gigabyte each takes a line of JSON."""
+    dtype = (
+        node["config"].get("dtype") if isinstance(node.get("config"), dict) else None
+    )
+    try:
+        keras.backend.standardize_dtype(dtype)
+    except (TypeError, ValueError) as error:
+        raise PresetError(
+            f"{what}: {node['class_name']} must be of numbers. Received: {error}"
+        ) from error
 
 
 def _own_class(registered):

@@ -1,15 +1,18 @@
 """A config may name stock Keras classes and ours; nothing may run foreign code."""
 
+import base64
 import json
+import marshal
 
 import keras
+import numpy as np
 import pytest
 
 from keras_mmfusion import presets
 from keras_mmfusion.presets import _config, _json
 
 
-def stock(name, module="keras.layers", **config):
+def stock(name, module="keras.layers", /, **config):
     return {
         "class_name": name,
         "config": config,
@@ -25,6 +28,12 @@ def function(module, name):
         "module": module,
         "registered_name": name,
     }
+
+
+@keras.saving.register_keras_serializable("keras_mmfusion_test", "act")
+def registered_elsewhere(*args, **kwargs):
+    """Keras calls what is registered as an initializer, by its name alone."""
+    raise AssertionError("code from elsewhere ran")
 
 
 REFUSED = {
@@ -52,6 +61,38 @@ REFUSED = {
         "module": "conftest",
         "registered_name": "keras_mmfusion_test>ForeignLayer",
     },
+    "ours by a registered name only": {
+        "class_name": "Lambda",
+        "config": {"function": []},
+        "registered_name": "keras_mmfusion>TinyFusion",
+    },
+    "ours, but another class": {
+        **stock("Lambda", function=[]),
+        "registered_name": "keras_mmfusion>TinyFusion",
+    },
+    "ours, without a module": {
+        "class_name": "TinyFusion",
+        "config": {},
+        "registered_name": "keras_mmfusion>TinyFusion",
+    },
+    "lambda value as ours": {
+        **stock("__lambda__", value="x"),
+        "registered_name": "keras_mmfusion>TinyFusion",
+    },
+    "registered name alone": stock("Dense", activation="keras_mmfusion_test>act"),
+    "registered name below": stock("Dense", units=[{"any": "keras_mmfusion_test>act"}]),
+    "array of huge strings": {
+        "class_name": "__numpy__",
+        "config": {"value": ["a"], "dtype": "S4000000000"},
+    },
+    "in a build_config": {
+        **stock("Dense", units=1),
+        "build_config": {"input_shape": function("os", "system")},
+    },
+    "compiled below": {
+        **stock("Dense", units=1),
+        "compile_config": {"loss": "mse"},
+    },
     "unknown class of ours": {
         "class_name": "Nothing",
         "config": {},
@@ -77,6 +118,47 @@ def test_refused(node, depth, monkeypatch):
     with pytest.raises(ValueError, match=r"config\.json"):
         _config.build(json.dumps(node).encode(), "config.json")
     assert not seen
+
+
+@pytest.fixture
+def unsafe():
+    """A user who loads other models with Lambda; presets are refused all the same."""
+    keras.config.enable_unsafe_deserialization()
+    yield
+    keras.utils.clear_session()  # There is no other way back.
+
+
+RAN = []
+
+
+def payload(x):
+    import test_refused_config
+
+    test_refused_config.RAN.append("payload")
+    return x
+
+
+@pytest.mark.parametrize("form", ["new", "old", "old, as ours"])
+def test_code_never_runs(form, unsafe):
+    """A Lambda that works, and that older files had without a module."""
+    code = base64.b64encode(marshal.dumps(payload.__code__)).decode()
+    value = {"code": code, "defaults": None, "closure": None}
+    function = {"class_name": "__lambda__", "config": value}
+    layer = stock("Lambda", name="run", function=function)
+    if form != "new":
+        del layer["module"], layer["registered_name"]
+    if form == "old, as ours":
+        layer["registered_name"] = "keras_mmfusion>TinyFusion"
+        function["registered_name"] = "keras_mmfusion>TinyFusion"
+    node = stock("Sequential", "keras", name="model", layers=[layer])
+    text = json.dumps(node)
+    # It would run if Keras were given it.
+    keras.saving.deserialize_keras_object(node)(np.ones((1, 2)))
+    assert RAN
+    RAN.clear()
+    with pytest.raises(ValueError, match="must not run code of its own"):
+        _config.build(text.encode(), "config.json")
+    assert not RAN
 
 
 def test_refused_from_a_folder(saved, rehash):
