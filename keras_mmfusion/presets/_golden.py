@@ -47,10 +47,23 @@ def dump(inputs, outputs):
 def parse(data, what):
     """Return `(inputs, outputs)` from the bytes of a `golden.npz`."""
     try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = archive.infolist()
+        # `dump` compresses nothing, so that a small file is of small arrays.
+        if any(m.file_size != m.compress_size for m in members):
+            raise ValueError("it is compressed")
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             arrays = {name: arrays[name] for name in arrays.files}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise PresetError(f"{what} must be an .npz of plain arrays: {error}") from error
+        for name, array in arrays.items():
+            large = max(array.size, array.nbytes) > len(data)
+            if array.dtype.kind not in "biufSU" or large:
+                raise ValueError(f"{name} is {array.dtype} of shape {array.shape}")
+    except Exception as error:
+        raise PresetError(
+            f"{what} must be an .npz of plain arrays, uncompressed. "
+            f"Received: {error or type(error).__name__}. Get the preset again; "
+            "`presets.save(..., golden=…)` writes one."
+        ) from error
     inputs = {
         k.removeprefix(INPUT): v for k, v in arrays.items() if k.startswith(INPUT)
     }

@@ -68,7 +68,13 @@ def verify(name, tolerance=1e-5):
     if folder.has(GOLDEN):
         path = folder.path / GOLDEN
         inputs, expected = _golden.parse(folder.read(GOLDEN), str(path))
-        received = _golden.predict(model, inputs)
+        try:
+            received = _golden.predict(model, inputs)
+        except Exception as error:
+            raise PresetError(
+                f"{path} must hold inputs that the model takes. Received: {error}. "
+                "Get the preset again."
+            ) from error
         difference = _golden.largest_difference(expected, received, str(path))
         if difference > tolerance:
             raise PresetError(

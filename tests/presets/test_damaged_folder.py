@@ -1,13 +1,17 @@
 """A preset that is not what its author left is refused before it is read."""
 
+import io
 import json
 import os
+import pickle
+import zipfile
 
 import numpy as np
 import pytest
 
 from keras_mmfusion import presets
-from keras_mmfusion.presets import _json
+from keras_mmfusion.presets import _golden, _json
+from keras_mmfusion.presets._errors import PresetError
 from keras_mmfusion.presets._folder import PresetFolder
 
 
@@ -143,10 +147,29 @@ def test_metadata_lacks_a_key(saved):
         presets.info(saved)
 
 
-@pytest.mark.parametrize("text", ["[1]", "{", '{"a": NaN}', "\xff", ""])
+NO_OBJECT = ["[1]", "{", "\xff", "", '\xef\xbb\xbf{"a": 1}', '{"a":' + "9" * 5000 + "}"]
+NO_NUMBER = ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"]
+
+
+@pytest.mark.parametrize("text", [*NO_OBJECT, *(f'{{"a": {n}}}' for n in NO_NUMBER)])
 def test_metadata_is_no_json_object(saved, text):
     (saved / "metadata.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(ValueError, match=r"metadata\.json (is not valid|must hold)"):
+        presets.info(saved)
+
+
+def test_a_key_twice(saved):
+    """Other readers would take the first of them."""
+    path = saved / "metadata.json"
+    path.write_text(path.read_text().replace("{", '{"files": {},', 1))
+    with pytest.raises(ValueError, match="the key 'files' is there twice"):
+        presets.load(saved)
+
+
+def test_text_that_is_slow_to_read(saved):
+    """A string of escaped quotes without an end; trying each of them takes hours."""
+    (saved / "metadata.json").write_bytes(b'{"' + b'\\"' * 4_000_000)
+    with pytest.raises(ValueError, match=r"metadata\.json is not valid JSON"):
         presets.info(saved)
 
 
@@ -199,8 +222,76 @@ def test_verify_finds_a_changed_weight(saved, rehash):
         presets.verify(saved)
 
 
-def test_golden_with_pickles_is_refused(saved, rehash):
-    np.savez(saved / "golden.npz", output=np.array([{}], dtype=object))
+def npz(**arrays):
+    file = io.BytesIO()
+    np.savez(file, **{"output": np.zeros(3, "float32"), **arrays})
+    return file.getvalue()
+
+
+def declared(descr, shape):
+    """An array that is of a shape in its header only."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": descr, "fortran_order": False, "shape": shape}
+    )
+    file = io.BytesIO(npz())
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr("input/wave.npy", header.getvalue())
+    return file.getvalue()
+
+
+def compressed(name="input/wave", size=10**8):
+    file = io.BytesIO()
+    np.savez_compressed(file, **{name: np.zeros(size, "uint8"), "output": np.zeros(1)})
+    return file.getvalue()
+
+
+def a_single_array():
+    file = io.BytesIO()
+    np.save(file, np.zeros(3))
+    return file.getvalue()
+
+
+BAD_GOLDEN = {
+    "pickles": lambda: npz(output=np.array([{}], dtype=object)),
+    "pickle": lambda: pickle.dumps({"output": 1}),
+    "a single array": a_single_array,
+    "no zip": lambda: b"PK",
+    "bomb": compressed,
+    "huge": lambda: declared("<f4", (2**50,)),
+    "huge count": lambda: declared("<f4", (10**30,)),
+    "huge of nothing": lambda: declared("<U0", (2**50,)),
+    "negative": lambda: declared("<f4", (-3,)),
+    "records": lambda: npz(**{"input/wave": np.zeros(3, "f4,i4")}),
+    "dates": lambda: npz(**{"input/wave": np.zeros(3, "M8[s]")}),
+}
+
+
+@pytest.mark.parametrize("name", BAD_GOLDEN)
+def test_golden_is_no_plain_npz(saved, rehash, name):
+    (saved / "golden.npz").write_bytes(BAD_GOLDEN[name]())
     rehash(saved)
     with pytest.raises(ValueError, match=r"golden\.npz must be an \.npz of plain"):
         presets.verify(saved)
+
+
+def test_golden_of_another_model(saved, rehash):
+    wave = np.zeros((3, 7), "float32")
+    (saved / "golden.npz").write_bytes(npz(**{"input/wave": wave}))
+    rehash(saved)
+    with pytest.raises(ValueError, match=r"golden\.npz must hold inputs that the mod"):
+        presets.verify(saved)
+
+
+def test_any_byte_of_golden_may_be_wrong(saved):
+    """An error of ours, or arrays that are no larger than the file."""
+    data = (saved / "golden.npz").read_bytes()
+    refused = 0
+    for position in range(len(data)):
+        spoilt = bytearray(data)
+        spoilt[position] ^= 0x5A
+        try:
+            _golden.parse(bytes(spoilt), "golden.npz")
+        except PresetError:
+            refused += 1
+    assert refused > len(data) / 2
