@@ -67,8 +67,8 @@ def save(
         `pathlib.Path` of the folder.
 
     Raises:
-        PresetError: The directory exists, the model does not come back from its
-            config, or something given does not fit.
+        PresetError: The directory exists or cannot be written, the model does not
+            come back from its config, or something given does not fit.
 
     Example:
 
@@ -110,14 +110,21 @@ def save(
         _weights.copy(model, clone)
     if golden is not None:
         contents[GOLDEN] = _golden_bytes(model, clone, golden)
-    with replacing(target, overwrite) as folder:
-        for name in sorted(contents):
-            _write(folder / name, contents[name])
-        if weights:
-            _weights.save(clone, folder / WEIGHTS)
-        entries = {p.name: describe(p) for p in sorted(folder.iterdir())}
-        described = _complete(metadata or {}, target, clone, entries)
-        _write(folder / METADATA, _json.dump(described, METADATA))
+    try:
+        with replacing(target, overwrite) as folder:
+            for name in sorted(contents):
+                _write(folder / name, contents[name])
+            if weights:
+                _weights.save(clone, folder / WEIGHTS)
+            entries = {p.name: describe(p) for p in sorted(folder.iterdir())}
+            described = _complete(metadata or {}, target, clone, entries)
+            _write(folder / METADATA, _json.dump(described, METADATA))
+    except OSError as error:
+        raise PresetError(
+            f"{target} must be a folder that this process can write, on a disk with "
+            f"room for it. Received: {error}. Nothing of it was written, and what was "
+            "there stays. Free some space, or save to another directory."
+        ) from error
     return target
 
 

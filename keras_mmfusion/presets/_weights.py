@@ -1,20 +1,17 @@
 """`model.weights.h5`: layer weights only, and the same bytes each time."""
 
-import os
-import tempfile
+import io
 import warnings
-from pathlib import Path
 
 from keras_mmfusion.presets._errors import PresetError
 from keras_mmfusion.presets._layout import check_layout
 from keras_mmfusion.presets._metadata import WEIGHTS
+from keras_mmfusion.presets._scratch import weights_of
 
 
 def copy(model, clone):
     """Load the weights of `model` into `clone`, which has the same config."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / WEIGHTS
-        model.save_weights(path)
+    with weights_of(model) as path:
         try:
             _load(clone, path)
         except PresetError as error:
@@ -30,15 +27,19 @@ def save(model, path):
 
     Keras notes the name of each layer in the file, and generated names count the
     layers made so far in the process. Nothing reads them back, so the file is
-    written anew without them.
+    written anew without them: in memory first, since HDF5 ends the process where a
+    disk gets full.
     """
     import h5py
 
-    with tempfile.TemporaryDirectory() as folder:
-        named = Path(folder) / WEIGHTS
-        model.save_weights(named)
-        with h5py.File(named, "r") as source, _compact_file(path) as target:
-            _copy_group(source, target)
+    data = io.BytesIO()
+    with (
+        weights_of(model) as named,
+        h5py.File(named, "r") as source,
+        _compact_file(data) as target,
+    ):
+        _copy_group(source, target)
+    path.write_bytes(data.getbuffer())
 
 
 def load(model, path):
@@ -47,10 +48,11 @@ def load(model, path):
     Raises:
         PresetError: The file is damaged, or is not of this model.
     """
-    try:
-        check_layout(model, path)
-    except Exception as error:
-        raise _error(model, path, error) from error
+    with weights_of(model) as own:
+        try:
+            check_layout(own, path)
+        except Exception as error:
+            raise _error(model, path, error) from error
     _load(model, path)
 
 
@@ -71,18 +73,19 @@ def _error(model, path, error):
     )
 
 
-def _compact_file(path):
-    """A file in the format of HDF5 1.10, without times.
+def _compact_file(data):
+    """A file in `data`, in the format of HDF5 1.10, without times.
 
     The older format, h5py's default, spends a kilobyte on each small weight.
     """
     import h5py
 
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_fileobj_driver(h5py.h5fd.fileobj_driver, data)
     access.set_libver_bounds(h5py.h5f.LIBVER_V110, h5py.h5f.LIBVER_V110)
     creation = h5py.h5p.create(h5py.h5p.FILE_CREATE)
     creation.set_obj_track_times(False)
-    name = os.fsencode(path)
+    name = WEIGHTS.encode()
     return h5py.File(h5py.h5f.create(name, h5py.h5f.ACC_TRUNC, creation, access))
 
 

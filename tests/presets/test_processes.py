@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,10 +19,10 @@ HERE = Path(__file__).parent
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
-def run(*command, backend="numpy"):
+def run(*command, backend="numpy", before=()):
     """The lines of JSON that a new process prints."""
     result = subprocess.run(
-        [sys.executable, *map(str, command)],
+        [*map(str, before), sys.executable, *map(str, command)],
         env={
             **os.environ,
             "KERAS_BACKEND": backend,
@@ -95,6 +96,47 @@ def test_several_processes_at_once(cache, server, inputs, tmp_path):
     children = run(HERE / "killed.py", "load", server.add("plain.zip", data), 4)
     assert [child["code"] for child in children] == [0] * 4
     assert server.log == [("/plain.zip", None)]
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder, and a command before which makes it a disk of one megabyte."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    script = 'mount -t tmpfs -o size=1m none "$1" && shift && exec "$@"'
+    before = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-ec", script]
+    before += ["sh", str(folder)]
+    try:
+        subprocess.run([*before, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("needs the right to mount a small disk (unshare)")
+    return folder, before
+
+
+def test_full_disk(cache, server, tmp_path, small_disk):
+    """A true one: what was there stays, nothing is left of the new, and it says so."""
+    disk, before = small_disk
+    wide = keras.Sequential([keras.Input((256,)), keras.layers.Dense(1024)])
+    wide = presets.save(wide, tmp_path / "wide")
+    zeros = {"zeros.txt": bytes(900_000), "noise.txt": os.urandom(100_000)}
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    address = server.add(
+        "plain.zip", zipped(presets.save(model, tmp_path / "plain", files=zeros))
+    )
+    lines = run(HERE / "full_disk.py", disk, wide, address, before=before)
+    said = {line["name"]: line["said"] for line in lines}
+    left = {line["name"]: line["left"] for line in lines}
+    assert re.search(r"tiny must be a folder .*No space left.*Free some", said["save"])
+    own = ["config.json", "metadata.json", "model.weights.h5"]
+    assert left["save"] == [f"tiny/{name}" for name in own]
+    assert re.search(r"weights of .*bytes free in .*set TMPDIR", said["load"])
+    assert left["load"] == []
+    for free in (600_000, 50_000):
+        message = r"must fit on the disk.*No space left.*set KERAS_HOME"
+        assert re.search(message, said[f"download to {free}"])
+        left_there = left[f"download to {free}"]
+        assert [name for name in left_there if not name.endswith(".lock")] == []
+    assert [path for path, _ in server.log] == ["/plain.zip"] * 2
 
 
 def zipped(folder):

@@ -1,6 +1,7 @@
 """A preset is written whole, or not at all."""
 
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -88,11 +89,28 @@ def test_failed_overwrite_leaves_the_old_one(model, saved, monkeypatch, when):
             "rename",
             lambda self, to: (fail if self.suffix == ".new" else rename)(self, to),
         )
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(ValueError, match=r"Received: disk full.*what was there stays"):
         presets.save(model, saved, overwrite=True)
     monkeypatch.undo()
     assert contents(saved) == before
     assert [path.name for path in saved.parent.iterdir()] == ["tiny"]
+
+
+def test_no_room_for_temporary_files(model, saved, tmp_path, monkeypatch):
+    """Found out beforehand: HDF5 ends the process where a disk gets full."""
+    usage = shutil._ntuple_diskusage(10**9, 10**9 - 10, 10)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    message = r"weights of tiny, about .*Received: 10 bytes free in .*set TMPDIR"
+    with pytest.raises(ValueError, match=message):
+        presets.save(model, tmp_path / "x")
+    with pytest.raises(ValueError, match=message):
+        presets.load(saved)
+
+
+def test_parent_is_a_file(model, tmp_path):
+    (tmp_path / "runs").write_text("")
+    with pytest.raises(ValueError, match=r"runs/x must be a folder.*another directory"):
+        presets.save(model, tmp_path / "runs" / "x")
 
 
 def test_only_a_preset_is_overwritten(model, tmp_path):
