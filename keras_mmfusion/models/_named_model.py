@@ -5,14 +5,16 @@ import itertools
 
 import keras
 
+from keras_mmfusion.models._kept_values import kept_values
+
 
 class NamedModel(keras.Model):
     """Check named inputs in every way in, before any computation.
 
-    Keras on JAX only warns about a wrong name and feeds the wrong modality, and a
-    step that fails half-way there leaves the model without its weights. So arrays
-    and the first batch of a data set are checked before the step begins, and tensors
-    once more inside `call`, where every other source comes in.
+    Keras on JAX only warns about a wrong name and feeds the wrong modality. So arrays,
+    the first batch of a data set and every batch of a generator are checked before a
+    step begins, and tensors once more inside `call`, where every other source comes
+    in. An error leaves the model with its weights.
     """
 
     def call(self, inputs, training=None, mask=None):
@@ -31,17 +33,24 @@ class NamedModel(keras.Model):
             call.arguments["validation_data"] = self._checked(given)
         self._fitting = True
         try:
-            return fit(*call.args, **call.kwargs)
+            with kept_values(self, call.arguments):
+                return fit(*call.args, **call.kwargs)
         finally:
             self._fitting = False
 
     def evaluate(self, x=None, *args, **kwargs):
         # `fit` validates here, every epoch on the same generator: take nothing from it.
         x = self._checked(x, peek=not self._fitting)
-        return super().evaluate(x, *args, **kwargs)
+        evaluate = super().evaluate
+        call = inspect.signature(evaluate).bind(x, *args, **kwargs)
+        with kept_values(self, call.arguments):
+            return evaluate(*call.args, **call.kwargs)
 
     def predict(self, x, *args, **kwargs):
-        return super().predict(self._checked(x), *args, **kwargs)
+        predict = super().predict
+        call = inspect.signature(predict).bind(self._checked(x), *args, **kwargs)
+        with kept_values(self, call.arguments):
+            return predict(*call.args, **call.kwargs)
 
     def train_on_batch(self, x, *args, **kwargs):
         self.check_inputs(x)
@@ -56,7 +65,10 @@ class NamedModel(keras.Model):
         return super().predict_on_batch(x)
 
     def _checked(self, x, peek=True):
-        """`x`, once its first batch is known to have our names and shapes."""
+        """`x`, once its first batch is known to have our names and shapes.
+
+        A generator checks each of the others when it is asked for it.
+        """
         if isinstance(x, (dict, list, tuple)) or hasattr(x, "shape"):
             self.check_inputs(x)
         elif isinstance(x, keras.utils.PyDataset):
@@ -65,14 +77,14 @@ class NamedModel(keras.Model):
             # How `tf.data` describes its batches.
             self._check_batch(x.element_spec)
         elif peek and inspect.isgenerator(x):
-            batches = list(itertools.islice(x, 1))
-            for batch in batches:
-                self._check_batch(batch)
-            return (batch for batch in itertools.chain(batches, x))
+            batches = map(self._check_batch, x)
+            first = list(itertools.islice(batches, 1))
+            return (batch for batch in itertools.chain(first, batches))
         return x
 
     def _check_batch(self, batch):
         self.check_inputs(keras.utils.unpack_x_y_sample_weight(batch)[0])
+        return batch
 
     def check_inputs(self, inputs):
         """Raise `ValueError` unless `inputs` has just our names and shapes."""

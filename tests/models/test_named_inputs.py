@@ -104,6 +104,93 @@ def test_refused_stream(model, way, make):
     assert_works(model)
 
 
+class Changing(keras.utils.PyDataset):
+    """Three batches, of which one is wrong, unless the data set is `good` by now."""
+
+    def __init__(self, wrong, at, good=False):
+        super().__init__()
+        self.wrong, self.at, self.good = wrong, at, good
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        return (self.wrong if index == self.at and not self.good else GOOD), Y
+
+
+LATER = {
+    "generator": lambda wrong: iter_batches([GOOD, wrong, GOOD]),
+    "data set": lambda wrong: Changing(wrong, at=1),
+}
+
+
+def iter_batches(inputs):
+    yield from ((x, Y) for x in inputs)
+
+
+@pytest.mark.parametrize("wrong", ["missing name", "swapped", "time"])
+@pytest.mark.parametrize("source", LATER)
+@pytest.mark.parametrize("way", SOURCES)
+def test_a_later_batch_is_wrong(way, source, wrong):
+    """The model is whole after it, also on JAX, which takes its values out before."""
+    model = compiled()
+    before = model.get_weights()
+    x, message = WRONG[wrong]
+    message = f"(?s){message}" if source == "generator" else ""
+    with pytest.raises(Exception, match=message):
+        SOURCES[way](model, LATER[source](x))
+    assert model.count_params() == sum(w.size for w in model.get_weights())
+    if way in ("evaluate", "predict"):
+        for old, new in zip(before, model.get_weights(), strict=True):
+            np.testing.assert_array_equal(old, new)
+    assert np.isfinite(model.evaluate(GOOD, Y, verbose=0))
+    assert_works(model)
+    model.fit(GOOD, Y, verbose=0)
+
+
+def compiled():
+    model = small.classifier("concat")
+    model.compile("adam", "sparse_categorical_crossentropy")
+    return model
+
+
+def test_an_epoch_after_validation_begins_wrong():
+    """What the epoch before learnt is kept, and where the optimizer was."""
+    model, other = compiled(), compiled()
+    other.set_weights(model.get_weights())
+    settings = {"verbose": 0, "shuffle": False, "validation_data": (GOOD, Y)}
+    other.fit(Changing(GOOD, at=0), **settings)
+    x = Changing(WRONG["time"][0], at=0, good=True)
+
+    class Change(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            x.good = False
+
+    with pytest.raises(Exception):  # noqa: B017
+        model.fit(x, epochs=2, callbacks=Change(), **settings)
+    for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+    assert int(model.optimizer.iterations) == int(other.optimizer.iterations) == 3
+    assert_works(model)
+
+
+@pytest.mark.parametrize("way", ["fit", "evaluate", "predict"])
+def test_interrupted(way):
+    """By Ctrl-C, as one does in notebooks."""
+
+    class Interrupt(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            raise KeyboardInterrupt
+
+        on_test_batch_end = on_predict_batch_end = on_train_batch_end
+
+    model = compiled()
+    with pytest.raises(KeyboardInterrupt):
+        getattr(model, way)(Batches(GOOD), callbacks=[Interrupt()], verbose=0)
+    assert np.isfinite(model.evaluate(GOOD, Y, verbose=0))
+    assert_works(model)
+
+
 @pytest.mark.parametrize("name", ["unknown name", "swapped", "time", "samples"])
 def test_call_refuses(model, name):
     with pytest.raises(ValueError):
