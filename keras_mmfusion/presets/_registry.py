@@ -115,7 +115,9 @@ def list_presets(pattern="*", task=None, modality=None):
     Returns:
         list of dict, which prints as a table, with the keys `name`, `version`,
         `task`, `modalities`, `parameters`, `bytes`, `metric` (name of the main
-        metric), `value`, and `trained`: whether there are weights.
+        metric, the first in its metadata), `value` and `sd` (its mean and standard
+        deviation over seeds, or the number and None), and `trained`: whether there
+        are weights.
 
     Example:
 
@@ -135,7 +137,7 @@ def list_presets(pattern="*", task=None, modality=None):
             and (task is None or metadata.get("task") == task)
             and set(modalities) <= set(inputs)
         ):
-            metric, value, _ = next(iter(metadata.metrics()), (None, None, None))
+            metric, value, sd = next(iter(metadata.metrics()), (None, None, None))
             rows.append(
                 {
                     "name": name,
@@ -146,6 +148,7 @@ def list_presets(pattern="*", task=None, modality=None):
                     "bytes": metadata.size,
                     "metric": metric,
                     "value": value,
+                    "sd": sd,
                     "trained": metadata.trained,
                 }
             )

@@ -26,7 +26,7 @@ class Table(list):
 
 def _cells(row):
     if row["metric"] is not None:
-        metric = f"{row['metric']} {format_metric(row['value'])}"
+        metric = f"{row['metric']} {format_metric(row['value'], row['sd'])}"
     else:
         metric = "" if row["trained"] else "no trained weights"
     return (

@@ -47,6 +47,7 @@ def test_register_list_info_load(saved):
         ),
         "metric": "accuracy",
         "value": 0.75,
+        "sd": 0.01,
         "trained": True,
     }
     text = str(presets.info("tiny"))
@@ -98,7 +99,17 @@ def test_list_prints_as_a_table(saved):
     head, first, second = str(presets.list()).splitlines()
     assert head.split()[:4] == ["name", "version", "task", "modalities"]
     assert first.index("1.2") == second.index("1.2") == head.index("version")
-    assert first.endswith("accuracy 0.75")
+    assert first.endswith("accuracy 0.75 ± 0.01")
+
+
+def test_list_shows_the_first_metric(saved, rehash):
+    """Groups of them are looked into; a number without a deviation is shown alone."""
+    measured = {"test": {"f1": 0.5, "accuracy": {"mean": 0.75, "sd": 0.01, "n": 3}}}
+    rehash(saved, metrics=measured)
+    presets.register(saved)
+    (row,) = presets.list()
+    assert (row["metric"], row["value"], row["sd"]) == ("test/f1", 0.5, None)
+    assert str(presets.list()).endswith("test/f1 0.5")
 
 
 def test_versions(saved, rehash, tmp_path):

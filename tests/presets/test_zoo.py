@@ -27,7 +27,10 @@ def test_shipped_preset(folder):
     assert "README.md" in metadata["files"]
     if metadata.trained:
         assert report["golden_difference"] is not None
-        assert metadata.metrics()
+        _, value, sd = metadata.metrics()[0]
+        assert sd is not None
+        if metadata["task"] == "classification":
+            assert 0 <= value <= 1, "the main metric comes first, not a count"
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
