@@ -13,7 +13,8 @@ from keras_mmfusion.presets._table import Table
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 
-# Folders registered in this process: {(name, version): PresetFolder}.
+# Folders registered in this process: {(name, path)}, read again each time, since they
+# may be written anew, and may go.
 _registered = {}
 
 
@@ -69,7 +70,7 @@ def register(directory, name=None):
                 f"{version} for {folder.path}, which {other.path} has already. Pass "
                 "another `name`."
             )
-    _registered[name, version] = folder
+    _registered[name, folder.path] = None
     return name
 
 
@@ -220,15 +221,15 @@ def _entries():
     """`(name, folder)` of every preset that has a name."""
     entries = []
     root = shipped_directory()
-    for path in sorted(root.iterdir()) if root.is_dir() else []:
-        if (path / METADATA).is_file():
-            try:
-                folder = PresetFolder(path)
-            except PresetError as error:
-                warnings.warn(f"Preset left out: {error}", stacklevel=3)
-                continue
-            entries.append((folder.metadata["name"], folder))
-    for (name, _), folder in _registered.items():
-        if not any(name == n and folder.path == f.path for n, f in entries):
+    shipped = sorted(root.iterdir()) if root.is_dir() else []
+    known = [(None, path) for path in shipped if (path / METADATA).is_file()]
+    for name, path in [*known, *_registered]:
+        try:
+            folder = PresetFolder(path)
+        except PresetError as error:
+            warnings.warn(f"Preset left out: {error}", stacklevel=3)
+            continue
+        name = name or folder.metadata["name"]
+        if not any(name == n and path == f.path for n, f in entries):
             entries.append((name, folder))
     return entries

@@ -75,6 +75,24 @@ def test_register_twice(saved, saved_once):
         presets.register(saved_once)
 
 
+def test_registered_and_written_anew(saved, model):
+    presets.register(saved)
+    presets.save(model, saved, metadata={"version": "2.0"}, overwrite=True)
+    assert [row["version"] for row in presets.list()] == ["2.0"]
+    assert presets.load("tiny@2.0").name == "tiny"
+
+
+def test_registered_and_gone(saved, saved_once):
+    """The others stay; it says where it was."""
+    presets.register(saved, "gone")
+    presets.register(saved_once)
+    shutil.rmtree(saved)
+    with pytest.warns(UserWarning, match="Preset left out: .*which is not a folder"):
+        assert [row["name"] for row in presets.list()] == ["tiny"]
+    with pytest.warns(UserWarning), pytest.raises(ValueError, match="Known presets"):
+        presets.load("gone")
+
+
 def test_register_no_preset(tmp_path):
     with pytest.raises(ValueError, match=r"has none\. `presets\.save"):
         presets.register(tmp_path)
