@@ -3,10 +3,13 @@
 import contextlib
 import errno
 import os
+import warnings
 from pathlib import Path
 
 from keras_mmfusion.presets._errors import PresetError
 
+# Seconds to wait for another process without a word.
+PATIENCE = 10.0
 _FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
@@ -27,15 +30,27 @@ def locked(path):
         ImportError: The package filelock is not installed.
     """
     try:
-        from filelock import FileLock
+        from filelock import FileLock, Timeout
     except ImportError as error:
         raise ImportError(
             "Downloading a preset needs the package filelock: "
             "pip install 'keras_mmfusion[hub]'"
         ) from error
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path):
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=PATIENCE)
+    except Timeout:
+        warnings.warn(
+            f"Another process is downloading the same preset; waiting for it. It holds "
+            f"{path}, and lets go of it when it ends.",
+            stacklevel=6,
+        )
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ TRIES = 3
 PAUSE = 1.0
 TIMEOUT = 30.0
 _CHUNK = 2**18
+_COUNT = re.compile(r"[0-9]{1,18}")
 _HTML = ("text/html", "application/xhtml+xml")
 
 
@@ -27,10 +28,18 @@ class _Cut(Exception):
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follow a redirect only to where an address may lead."""
+    """Follow a redirect only to where an address may lead.
+
+    And from outside never to this machine, whose services trust who asks from it.
+    """
 
     def redirect_request(self, request, file, code, message, headers, url):
         check_address(url)
+        if _is_local(url) and not _is_local(request.full_url):
+            raise PresetError(
+                f"The file at {request.full_url} must not be on this machine. "
+                f"Received: a redirect to {url}. Do not use this address."
+            )
         return super().redirect_request(request, file, code, message, headers, url)
 
 
@@ -40,9 +49,8 @@ _opener = urllib.request.build_opener(_Redirects)
 def check_address(url):
     """Raise unless a file may be had from here: https, or http on this machine."""
     parts = urlsplit(url)
-    local = parts.hostname in ("127.0.0.1", "localhost", "::1")
     if not parts.hostname or not (
-        parts.scheme == "https" or (parts.scheme == "http" and local)
+        parts.scheme == "https" or (parts.scheme == "http" and _is_local(url))
     ):
         raise PresetError(
             f"A preset must come from an https:// address. Received: {url!r}. "
@@ -55,6 +63,10 @@ def check_address(url):
             f"written to logs. Received: one of the host {parts.hostname!r}. Download "
             "the folder yourself, and pass its path."
         )
+
+
+def _is_local(url):
+    return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
 
 
 def download(url, sha256, path):
@@ -131,8 +143,8 @@ def _continue(url, path):
         _check_type(response, url)
         if not (response.status == 206 and _starts_at(response, start)):
             start = 0
-        length = response.headers.get("Content-Length")
-        total = start + int(length) if length and length.isdecimal() else None
+        length = response.headers.get("Content-Length", "")
+        total = start + int(length) if _COUNT.fullmatch(length) else None
         _check_size(total or 0, url)
         if total and shutil.disk_usage(path.parent).free < total - start:
             raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: {total:,} bytes")
@@ -146,7 +158,8 @@ def _continue(url, path):
 def _copy(response, file, size, url):
     while True:
         try:
-            piece = response.read(_CHUNK)
+            # What has come by now; `read` would keep it until there is more.
+            piece = response.read1(_CHUNK)
         except (OSError, http.client.HTTPException) as error:
             raise _Cut(f"a broken connection ({error})") from error
         if not piece:
@@ -176,7 +189,7 @@ def _check_size(size, url):
 
 
 def _starts_at(response, start):
-    found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+    found = re.match(r"bytes ([0-9]{1,18})-", response.headers.get("Content-Range", ""))
     return bool(found) and int(found[1]) == start
 
 

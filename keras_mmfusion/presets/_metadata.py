@@ -89,6 +89,14 @@ def check(metadata, what):
             f"Received: schema_version={version}. Upgrade keras_mmfusion."
         )
     _schema.check(metadata, SCHEMA, what)
+    seen = {FILE_NAME: FILE_NAME}
+    for name in metadata["files"]:
+        other = seen.setdefault(name.lower(), name)
+        if other != name:
+            raise PresetError(
+                f"{what}: names of files must differ by more than capital letters, "
+                f"which some disks do not tell apart. Received: {other!r} and {name!r}"
+            )
 
 
 def check_name(name, what):

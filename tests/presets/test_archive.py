@@ -3,6 +3,7 @@
 import io
 import json
 import stat
+import tarfile
 import zipfile
 
 import pytest
@@ -53,6 +54,9 @@ HOSTILE = {
     "backslashes below": ("tiny/..\\..\\evil.py", (None, b"x")),
     "deeper": ("tiny/more/evil.py", (None, b"x")),
     "deeper folder": ("tiny/more/", (None, b"")),
+    "other letters": ("tiny/evi\u0131.py", (None, b"x")),
+    "other letters that look the same": ("tiny/c\u043enfig.json", (None, b"x")),
+    "stream of a file": ("tiny/config.json:evil", (None, b"x")),
     "two folders": ("other/evil.py", (None, b"x")),
     "hidden": ("tiny/.bashrc", (None, b"x")),
     "zero byte": ("tiny/evil.py\0.txt", (zipfile.ZipInfo("tiny/evil.py"), b"x")),
@@ -84,6 +88,16 @@ def test_a_name_twice(members, server, cache):
         archive.writestr("tiny/config.json", "{}")
     with pytest.raises(ValueError, match=r"'tiny/config\.json' twice"):
         presets.load(server.add("x.zip", file.getvalue()))
+
+
+def test_names_that_some_disks_do_not_tell_apart(members, server, cache):
+    metadata = json.loads(members["tiny/metadata.json"][1])
+    members["tiny/Config.json"] = members["tiny/config.json"]
+    metadata["files"]["Config.json"] = metadata["files"]["config.json"]
+    members["tiny/metadata.json"] = (None, json.dumps(metadata).encode())
+    with pytest.raises(ValueError, match=r"x\.zip: .*by more than capital letters"):
+        presets.load(server.add("x.zip", members.pack()))
+    assert [p for p in cache.iterdir() if p.suffix != ".lock"] == []
 
 
 def test_more_than_is_listed(members, server, cache):
@@ -175,7 +189,22 @@ def test_encrypted(members, server, cache):
         presets.load(server.add("x.zip", bytes(data)))
 
 
-@pytest.mark.parametrize("data", [b"", b"PK\3\4", b"\x1f\x8b" + bytes(100)])
+def tar(mode):
+    """With a device, and links of both kinds that lead outside."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode=mode) as archive:
+        for name, kind in (
+            ("tiny/device", tarfile.CHRTYPE),
+            ("tiny/hard", tarfile.LNKTYPE),
+            ("tiny/soft", tarfile.SYMTYPE),
+        ):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, "/etc/passwd"
+            archive.addfile(info)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\3\4", tar("w"), tar("w:gz")])
 def test_no_zip(server, cache, data):
     with pytest.raises(ValueError, match=r"must be a \.zip file of a preset folder"):
         presets.load(server.add("x.zip", data))

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import re
 import zipfile
 
 import numpy as np
@@ -111,6 +112,41 @@ def test_file_outside_the_folder(saved, rehash):
     rehash(saved, files={"../x": {"sha256": "0" * 64, "bytes": 1}})
     with pytest.raises(ValueError, match=r"a plain file.*\.\./x"):
         presets.load(saved)
+
+
+@pytest.mark.parametrize("name", ["CONFIG.json", "Metadata.JSON"])
+def test_names_that_some_disks_do_not_tell_apart(saved, rehash, name):
+    (saved / name).write_text("{}")
+    rehash(saved)
+    with pytest.raises(ValueError, match=rf"capital letters.*'{name}'"):
+        presets.load(saved)
+
+
+def link_to_another(path, outside):
+    outside.write_bytes(path.read_bytes()[::-1])
+
+
+def link_to_nothing(path, outside):
+    pass
+
+
+@pytest.mark.parametrize("name", [*FILES, "metadata.json"])
+@pytest.mark.parametrize("target", [link_to_another, link_to_nothing])
+def test_link_in_place_of_a_file(saved, tmp_path, name, target):
+    """What it leads to is checked, wherever it is."""
+    target(saved / name, tmp_path / "outside")
+    (saved / name).unlink()
+    (saved / name).symlink_to(tmp_path / "outside")
+    with pytest.raises(ValueError, match=re.escape(name)):
+        presets.load(saved)
+
+
+def test_links_to_the_very_files(saved, tmp_path):
+    """As the cache of huggingface_hub is made of."""
+    for i, path in enumerate(sorted(saved.iterdir())):
+        path.rename(tmp_path / f"blob{i}")
+        path.symlink_to(tmp_path / f"blob{i}")
+    assert presets.verify(saved)["golden_difference"] < 1e-5
 
 
 def test_no_metadata(saved):

@@ -5,15 +5,21 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+import time
+import warnings
 from pathlib import Path
 
+import filelock
 import keras
 import numpy as np
 import pytest
 
 from keras_mmfusion import presets
+from keras_mmfusion.presets import _cache
 
 HERE = Path(__file__).parent
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -83,6 +89,66 @@ def test_kill_in_the_middle_of_a_download(cache, server, saved_once, pack):
     assert not [p for p in cache.iterdir() if p.suffix in (".part", ".tmp")]
     ranges = {path: asked for path, asked in server.log}
     assert ranges["/a.zip"] is not None and ranges["/b.zip"] == f"bytes={len(second)}-"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+def test_interrupted_download(cache, server, saved_once, pack):
+    """Ctrl-C ends it at once; what came is kept, and no lock is."""
+    data = pack(saved_once)
+    address = server.add("tiny.zip", data)
+    half, sent, ended = len(data) // 2, threading.Event(), threading.Event()
+    send_file = server.send_file
+
+    def slowly(handler, data, headers, body):
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(data)))
+        handler.end_headers()
+        handler.wfile.write(data[:half])
+        sent.set()
+        ended.wait()
+
+    server.send_file = slowly
+    code = "import sys; from keras_mmfusion import presets; presets.info(sys.argv[1])"
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, address],
+        env={**os.environ, "KERAS_BACKEND": "numpy"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert sent.wait(200)
+        part = cache / (address.rpartition("=")[2] + ".part")
+        while not part.exists() or part.stat().st_size < half:
+            assert child.poll() is None
+            time.sleep(0.01)
+        child.send_signal(signal.SIGINT)
+        _, said = child.communicate(timeout=200)
+    finally:
+        child.kill()
+        ended.set()
+    assert said.rstrip().endswith("KeyboardInterrupt")
+    assert part.read_bytes() == data[:half]
+    server.send_file = send_file
+    assert presets.info(address)["name"] == "tiny"
+    assert server.log[-1] == ("/tiny.zip", f"bytes={half}-")
+
+
+def test_another_process_takes_long(cache, server, saved_once, pack, monkeypatch):
+    """It is waited for, and the user told why nothing happens."""
+    address = server.add("tiny.zip", pack(saved_once))
+    monkeypatch.setattr(_cache, "PATIENCE", 0.01)
+    cache.mkdir(parents=True)
+    path = cache / (address.rpartition("=")[2] + ".lock")
+    lock = filelock.FileLock(path, thread_local=False)
+    lock.acquire()
+
+    def release(message, *args, **kwargs):
+        assert str(path) in str(message)
+        lock.release()
+
+    monkeypatch.setattr(warnings, "warn", release)
+    assert presets.info(address)["name"] == "tiny"
+    assert not lock.is_locked
 
 
 @needs_fork

@@ -7,9 +7,11 @@ import os
 import re
 import shutil
 import sys
+import urllib.request
 
 import numpy as np
 import pytest
+from preset_servers import reply
 
 from keras_mmfusion import presets
 from keras_mmfusion.presets import _download
@@ -196,6 +198,47 @@ def test_redirects_that_lead_astray(cache, server, address, target):
         presets.load(address)
 
 
+def test_redirects_without_end(cache, server, address):
+    server.redirects["/tiny.zip"] = f"{server.url}/tiny.zip"
+    with pytest.raises(ValueError, match=r"anyone may download.*the answer 302"):
+        presets.load(address)
+
+
+def test_redirect_from_outside_to_this_machine(server):
+    """A page elsewhere must not make this machine ask services of its own."""
+    request = urllib.request.Request("https://x.invalid/tiny.zip")
+    for url in (f"{server.url}/tiny.zip", "https://localhost/tiny.zip"):
+        with pytest.raises(ValueError, match="Do not use this address"):
+            _download._Redirects().redirect_request(request, None, 302, "", {}, url)
+
+
+@pytest.mark.parametrize(
+    "length", ["-1", "1e3", "x", "\u00b2", "9" * 5000, "9" * 17, ""], ids=repr
+)
+def test_length_that_is_none(cache, server, address, length):
+    """It is not believed, or there would have to be room for it."""
+    server.send_file = lambda handler, data, headers, body: reply(
+        handler, data, {**headers, "Content-Length": length}, body
+    )
+    if length == "9" * 17:
+        with pytest.raises(ValueError, match="must not be larger than"):
+            presets.info(address)
+    else:
+        assert presets.info(address)["name"] == "tiny"
+
+
+def test_more_than_was_said(cache, server, data, address):
+    """What comes after the end is not read; what is less than all has another hash."""
+    sent = data + b"more"
+    server.send_file = lambda handler, _, headers, body: reply(
+        handler, sent, {**headers, "Content-Length": str(len(data))}, body
+    )
+    assert presets.info(address)["name"] == "tiny"
+    other = server.add("half.zip", data + b"another half")
+    with pytest.raises(ValueError, match="must have the SHA-256"):
+        presets.info(other)
+
+
 def test_file_without_end(cache, server, address, monkeypatch):
     monkeypatch.setattr(_download, "MAX_BYTES", 1000)
     for server.length in (True, False):
@@ -322,6 +365,21 @@ def test_cache_is_a_file(cache, server, address):
     cache.write_text("")
     with pytest.raises(ValueError, match=r"must be kept in .*Set KERAS_HOME"):
         presets.load(address)
+
+
+def test_keras_home_is_a_file(server, address, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "file"))
+    with pytest.raises(ValueError, match=r"must be kept in .*Set KERAS_HOME"):
+        presets.load(address)
+    assert not server.log
+
+
+def test_lock_of_a_process_that_is_gone(cache, server, address):
+    """The file of a lock is none."""
+    cache.mkdir(parents=True)
+    entry(cache, address).with_suffix(".lock").write_text("4711")
+    assert presets.info(address)["name"] == "tiny"
 
 
 def test_keras_home_is_honoured(cache, server, address, tmp_path, monkeypatch):
