@@ -5,16 +5,17 @@ import itertools
 
 import keras
 
+from keras_mmfusion.models._checked_batches import CheckedBatches
 from keras_mmfusion.models._kept_values import kept_values
 
 
 class NamedModel(keras.Model):
     """Check named inputs in every way in, before any computation.
 
-    Keras on JAX only warns about a wrong name and feeds the wrong modality. So arrays,
-    the first batch of a data set and every batch of a generator are checked before a
-    step begins, and tensors once more inside `call`, where every other source comes
-    in. An error leaves the model with its weights.
+    Keras on JAX only warns about a wrong name and feeds the wrong modality. So arrays
+    and each batch of a generator or `PyDataset` are checked before a step begins, and
+    tensors once more inside `call`, where every other source comes in. An error leaves
+    the model with its weights.
     """
 
     def call(self, inputs, training=None, mask=None):
@@ -67,12 +68,14 @@ class NamedModel(keras.Model):
     def _checked(self, x, peek=True):
         """`x`, once its first batch is known to have our names and shapes.
 
-        A generator checks each of the others when it is asked for it.
+        Each of the others is checked when it is asked for.
         """
         if isinstance(x, (dict, list, tuple)) or hasattr(x, "shape"):
             self.check_inputs(x)
         elif isinstance(x, keras.utils.PyDataset):
             self._check_batch(x[0])
+            if not x.use_multiprocessing:
+                return CheckedBatches(x, self._check_batch)
         elif hasattr(x, "element_spec"):
             # How `tf.data` describes its batches.
             self._check_batch(x.element_spec)

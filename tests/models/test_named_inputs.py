@@ -136,8 +136,8 @@ def test_a_later_batch_is_wrong(way, source, wrong):
     model = compiled()
     before = model.get_weights()
     x, message = WRONG[wrong]
-    message = f"(?s){message}" if source == "generator" else ""
-    with pytest.raises(Exception, match=message):
+    # TensorFlow makes an error of its own of it.
+    with pytest.raises(Exception, match=f"(?s){message}"):
         SOURCES[way](model, LATER[source](x))
     assert model.count_params() == sum(w.size for w in model.get_weights())
     if way in ("evaluate", "predict"):
@@ -170,8 +170,41 @@ def test_an_epoch_after_validation_begins_wrong():
         model.fit(x, epochs=2, callbacks=Change(), **settings)
     for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
-    assert int(model.optimizer.iterations) == int(other.optimizer.iterations) == 3
+    assert int(other.optimizer.iterations) == 3
+    if keras.backend.backend() != "tensorflow":  # Which counts a step that failed.
+        assert int(model.optimizer.iterations) == 3
     assert_works(model)
+
+
+def test_data_set_is_asked_as_ever():
+    """Its own settings and hooks count, and none of its batches is asked for twice."""
+
+    class Counted(Batches):
+        def __init__(self):
+            super().__init__(GOOD)
+            self.workers, self.max_queue_size = 2, 3
+            self.epochs, self.asked = [], []
+
+        def __getitem__(self, index):
+            self.asked.append(index)
+            return super().__getitem__(index)
+
+        def on_epoch_begin(self):
+            self.epochs.append("begin")
+
+        def on_epoch_end(self):
+            self.epochs.append("end")
+
+    model, stock = compiled(), compiled()
+    stock = keras.Model(stock.input, stock.output)
+    stock.compile("adam", "sparse_categorical_crossentropy")
+    seen = []
+    for each in (model, stock):
+        data = Counted()
+        each.fit(data, epochs=2, verbose=0)
+        seen.append((data.epochs, len(data.asked)))
+    # Once more, for the check of the first batch before all.
+    assert seen[0] == (seen[1][0], seen[1][1] + 1)
 
 
 @pytest.mark.parametrize("way", ["fit", "evaluate", "predict"])
