@@ -8,7 +8,12 @@ from keras_mmfusion.presets import _cache, _json
 from keras_mmfusion.presets._errors import PresetError
 from keras_mmfusion.presets._folder import METADATA, PresetFolder
 
-_ADDRESS = re.compile(r"hf://([\w.-]+/[\w.-]+?)(?:@([\w.-]+(?:/[\w.-]+)*))?")
+# As the hub allows names; none leads to another folder or address.
+_NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
+_REVISION = r"[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)*"
+_ADDRESS = re.compile(
+    rf"(?!.*\.\.)(?![^@]*--)hf://({_NAME}/{_NAME})(?:@({_REVISION}))?"
+)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import shutil
 import zipfile
 
@@ -171,6 +172,35 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setattr(_download, "PAUSE", 0.0)
     return tmp_path / "home" / "keras_mmfusion" / "presets"
+
+
+@pytest.fixture
+def read_only(tmp_path):
+    """A function that takes the right to write to a folder from this process."""
+    if not hasattr(os, "geteuid"):
+        pytest.skip("needs the rights of POSIX")
+    root = os.geteuid() == 0
+    above = {folder: folder.stat().st_mode for folder in tmp_path.parents[:3]}
+    if root:
+        # Root may write anywhere: be nobody, who must reach the folder at least.
+        for folder in (tmp_path, *above):
+            folder.chmod(folder.stat().st_mode | 0o055)
+
+    def lock(folder):
+        folders = [folder, *(path for path in folder.rglob("*") if path.is_dir())]
+        for path in folders:
+            path.chmod(0o555)
+        if root:
+            os.seteuid(65534)
+
+    yield lock
+    if root:
+        os.seteuid(0)
+        for folder, mode in above.items():
+            folder.chmod(mode & 0o7777)
+    for path in (tmp_path, *tmp_path.rglob("*")):
+        if path.is_dir():
+            path.chmod(0o755)
 
 
 @pytest.fixture

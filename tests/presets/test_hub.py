@@ -98,11 +98,20 @@ def test_no_such_repository_or_revision(cache, hub, commit, address):
 
 @pytest.mark.parametrize(
     "address",
-    ["hf://tiny", "hf://", "hf://org/tiny@", "hf://org/tiny/config.json", "hf://a/b@/"],
+    ["hf://tiny", "hf://", "hf://org/tiny@", "hf://org/tiny/config.json", "hf://a/b@/"]
+    + [
+        "hf://../..",
+        "hf://org/..",
+        "hf://.org/x",
+        "hf://org/a--b",
+        "hf://org/x@../../y",
+    ],
 )
-def test_address(cache, address):
+def test_address(cache, hub, address):
+    """Nothing is asked, and no name leads out of the cache."""
     with pytest.raises(ValueError, match="must be given as hf://ORGANISATION"):
         presets.load(address)
+    assert not hub.log and not cache.exists()
 
 
 def test_package_is_missing(cache, monkeypatch):
@@ -163,6 +172,21 @@ def test_cut_download(cache, hub, commit):
         presets.load(ADDRESS)
     hub.cuts.clear()
     assert presets.load(ADDRESS).name == "tiny"
+
+
+@pytest.mark.parametrize("revision", ["commit", "main"])
+def test_read_only_cache_with_the_preset(cache, hub, commit, read_only, revision):
+    address = f"hf://org/tiny@{commit if revision == 'commit' else revision}"
+    presets.info(address)
+    read_only(cache)
+    assert presets.load(address).name == "tiny"
+
+
+def test_read_only_cache_without_it(cache, hub, commit, read_only):
+    cache.mkdir(parents=True)
+    read_only(cache)
+    with pytest.raises(ValueError, match=r"must be kept in .*Set KERAS_HOME"):
+        presets.load(ADDRESS)
 
 
 def test_cache_is_a_file(cache, hub, commit):
