@@ -42,11 +42,12 @@ def test_list_filters(capsys):
 
 
 def test_list_prints_well():
-    """Aligned columns, no line too long for a screen."""
+    """Aligned columns, no line longer than a wide screen of a terminal."""
     head, *lines = str(presets.list()).splitlines()
     assert head.split()[:3] == ["name", "version", "task"]
     assert len(lines) == len(presets.list())
-    assert max(map(len, lines)) <= 125
+    assert max(map(len, lines)) <= 132
+    assert all(" ± " in line for line in lines)
     start = head.index("task")
     assert all(line[start - 1] == " " != line[start] for line in lines)
 
@@ -60,6 +61,19 @@ def test_info(capsys):
 def test_card(capsys):
     card = (ROOT / NAME / "README.md").read_text(encoding="utf-8")
     assert out(capsys, "card", NAME) == card
+
+
+def test_card_from_anywhere(tmp_path, capsys):
+    """What a terminal would obey is not printed, and no byte of it is an error."""
+    import keras
+
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    card = b"# Evil\x1b[2J\x9b\x07\n\tcard\xff\n"
+    folder = presets.save(model, tmp_path / "evil", files={"README.md": card})
+    assert (
+        out(capsys, "card", str(folder))
+        == "# Evil\ufffd[2J\ufffd\ufffd\n\tcard\ufffd\n"
+    )
 
 
 def test_card_of_a_preset_without_one(tmp_path, capsys):

@@ -83,6 +83,7 @@ def _verify(args):
 
 def _card(args):
     from keras_mmfusion.presets._errors import PresetError
+    from keras_mmfusion.presets._metadata import printable
     from keras_mmfusion.presets._registry import find
 
     folder = find(args.name)
@@ -91,7 +92,8 @@ def _card(args):
             f"{folder.path} must have a card, README.md, and has none. "
             f"Try: mmfusion presets info {args.name}"
         )
-    print(folder.read("README.md").decode("utf-8"), end="")
+    # A card may be from anywhere, and a terminal obeys some characters.
+    print(printable(folder.read("README.md").decode("utf-8", "replace")), end="")
 
 
 def _print(value, args):

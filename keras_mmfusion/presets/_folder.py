@@ -53,8 +53,8 @@ class PresetFolder:
             raise PresetError(
                 f"The files of {self.path} must be those that its metadata.json "
                 f"lists. Received: missing={sorted(listed - present)}, "
-                f"not listed={sorted(present - listed)}. Get the preset again, or "
-                "write it with `presets.save`."
+                f"not listed={sorted(present - listed)}. Take what is not listed out "
+                "of the folder; if something is missing, get the preset again."
             )
         if CONFIG not in listed:
             raise PresetError(f"{self.path} must list a {CONFIG}, and does not.")

@@ -51,6 +51,15 @@ def load(name, load_weights=True, dtype=None, num_classes=None):
     model = presets.load("runs/my_forecaster", dtype="bfloat16")
     ```
     """
+    if num_classes is not None and (
+        isinstance(num_classes, bool)
+        or not isinstance(num_classes, int)
+        or num_classes < 0
+    ):
+        raise PresetError(
+            "`num_classes` must be a number of classes, or 0 for no head. "
+            f"Received: num_classes={num_classes!r}"
+        )
     folder = _registry.find(name)
     folder.check_files()
     if load_weights and not folder.has(WEIGHTS):

@@ -1,6 +1,7 @@
 """What `metadata.json` must and may say."""
 
 import json
+import re
 from pathlib import Path
 
 from keras_mmfusion.presets import _json, _schema
@@ -73,11 +74,32 @@ class Metadata(dict):
                 yield key.replace("_", " "), text
 
 
+# What a terminal obeys, and what turns the direction of writing; not tab and newline.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
 def parse(data, what):
     """Parse and check the bytes of a `metadata.json`; returns `Metadata`."""
     metadata = Metadata(_json.parse(data, what))
+    _check_printable(metadata, what)
     check(metadata, what)
     return metadata
+
+
+def printable(text):
+    """`text` without what a terminal would obey."""
+    return _CONTROL.sub("\ufffd", text)
+
+
+def _check_printable(node, what):
+    for item in [*node, *node.values()] if isinstance(node, dict) else node:
+        if isinstance(item, (dict, list)):
+            _check_printable(item, what)
+        elif isinstance(item, str) and _CONTROL.search(item):
+            raise PresetError(
+                f"{what} must hold no control characters, since it is printed. "
+                f"Received: {item!r}"
+            )
 
 
 def check(metadata, what):

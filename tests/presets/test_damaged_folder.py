@@ -202,6 +202,15 @@ def test_a_key_twice(saved):
         presets.load(saved)
 
 
+@pytest.mark.parametrize("text", ["\x1b[2J", "\x07", "\r", "\x9b2J", "\u202e"])
+def test_text_that_a_terminal_obeys(saved, rehash, text):
+    for changes in ({"task": text}, {"inputs": {text: {}}}, {"limitations": [text]}):
+        rehash(saved, **{"task": "x", "inputs": {}, **changes})
+        with pytest.raises(ValueError, match=r"no control characters.*Received") as e:
+            presets.info(saved)
+        assert text not in str(e.value)
+
+
 def test_text_that_is_slow_to_read(saved):
     """A string of escaped quotes without an end; trying each of them takes hours."""
     (saved / "metadata.json").write_bytes(b'{"' + b'\\"' * 4_000_000)

@@ -86,6 +86,12 @@ def test_num_classes(model, inputs, saved, num_classes):
     )
 
 
+@pytest.mark.parametrize("num_classes", [-1, 2.5, "3", True])
+def test_num_classes_is_a_number(saved, num_classes):
+    with pytest.raises(ValueError, match="must be a number of classes, or 0"):
+        presets.load(saved, num_classes=num_classes)
+
+
 def test_num_classes_needs_the_method(tmp_path):
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
     folder = presets.save(model, tmp_path / "stock")
