@@ -42,7 +42,7 @@ def dump(obj, what):
             f"{what} must describe an object with `get_config`. Received: {obj!r}"
         )
     config.pop("compile_config", None)
-    data = _json.dump(config, what)
+    data = _json.dump(config, what, indent=None)
     _check(_json.parse(data, what), what)
     return data
 

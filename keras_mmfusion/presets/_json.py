@@ -53,15 +53,20 @@ def parse(data, what):
     return value
 
 
-def dump(value, what):
-    """Return `value` as the bytes of indented JSON.
+def dump(value, what, indent=2):
+    """Return `value` as the bytes of JSON; `indent=None` leaves out all spaces.
 
     Keys keep their order: that of a dict of encoders is the order of the
     modalities, and the first metric of a preset is its main one.
     """
     try:
         text = json.dumps(
-            value, indent=2, ensure_ascii=False, allow_nan=False, default=_plain
+            value,
+            indent=indent,
+            separators=None if indent else (",", ":"),
+            ensure_ascii=False,
+            allow_nan=False,
+            default=_plain,
         )
     except (TypeError, ValueError) as error:
         raise PresetError(f"{what} cannot be written as JSON: {error}") from error
