@@ -5,7 +5,7 @@ the format before Keras is imported.
 """
 
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 class ExportError(ValueError):
@@ -22,6 +22,7 @@ class Format:
         writers: dict, backend that can write it to the modules it needs for that.
             The lightest backend is first.
         runtime: str. The module that runs it.
+        refused: dict, every other backend to why it cannot write it.
         beside: tuple of str. Suffixes of further files beside the first.
         fixed_batch: tuple of str. Backends that write it for one batch size only.
     """
@@ -30,6 +31,7 @@ class Format:
     suffix: str
     writers: dict
     runtime: str
+    refused: dict = field(default_factory=dict)
     beside: tuple = ()
     fixed_batch: tuple = ()
 
@@ -50,12 +52,14 @@ FORMATS = {
                 "torch": ("onnx", "onnxscript"),
             },
             runtime="onnxruntime",
+            fixed_batch=("torch",),
         ),
         Format(
             "litert",
             ".tflite",
             {"tensorflow": (), "torch": ("litert_torch",)},
             runtime="ai_edge_litert",
+            refused={"jax": "Keras has no LiteRT writer for JAX"},
             fixed_batch=("torch",),
         ),
         Format(
@@ -63,12 +67,16 @@ FORMATS = {
             "",
             {"tensorflow": (), "jax": ("tensorflow",)},
             runtime="tensorflow",
+            refused={
+                "torch": "from PyTorch, Keras cannot write models of named inputs"
+            },
         ),
         Format(
             "openvino",
             ".xml",
             {"tensorflow": ("openvino",), "torch": ("openvino",)},
             runtime="openvino",
+            refused={"jax": "JAX gives an XlaCallModule, which OpenVINO cannot read"},
             beside=(".bin",),
             fixed_batch=("torch",),
         ),
@@ -111,10 +119,11 @@ def check_backend(format, backend):
     """Raise unless `backend` can write `format`."""
     if backend not in format.writers:
         able = list(format.writers)
+        why = format.refused.get(backend)
         raise ExportError(
             f"The format {format.name} is written by the backend {' or '.join(able)}. "
-            f"Received: the backend {backend}. Set KERAS_BACKEND={able[0]}, or choose "
-            "another format."
+            f"Received: the backend {backend}{f' ({why})' if why else ''}. Set "
+            f"KERAS_BACKEND={able[0]}, or choose another format."
         )
 
 

@@ -135,7 +135,12 @@ class TestBackend:
         monkeypatch.setattr(
             importlib.util, "find_spec", lambda name: name in there or None
         )
-        assert backends(Namespace(format="onnx"))[0] == "tensorflow"
-        assert backends(Namespace(format="litert"))[0] == "tensorflow"
+
+        def first(format, weights="float32"):
+            return backends(Namespace(format=format, weights=weights))[0]
+
+        assert first("onnx") == first("litert") == "tensorflow"
         there.add("jax2onnx")
-        assert backends(Namespace(format="onnx"))[0] == "jax"
+        assert first("onnx") == "jax"
+        there.add("litert_torch")
+        assert backends(Namespace(format="litert", weights="int8")) == ["tensorflow"]

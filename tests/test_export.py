@@ -1,5 +1,7 @@
 """Exported models: written whole or not at all, and the numbers of the Keras model."""
 
+import importlib.util
+import math
 from pathlib import Path
 
 import keras
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 
 from keras_mmfusion import _export_formats, export, presets
-from keras_mmfusion.export import _check, _export, _tf2onnx
+from keras_mmfusion.export import _check, _export, _exported_model, _tf2onnx
 from keras_mmfusion.models import FusionClassifier
 
 BACKEND = keras.backend.backend()
@@ -61,20 +63,34 @@ def require(name):
     modules = [*format.writers[BACKEND], format.runtime]
     missing = _export_formats.missing_packages(modules)
     if missing:
-        pytest.skip(f"needs {' '.join(missing)}")
+        pytest.skip(f"needs {' '.join(dict.fromkeys(missing))}")
+
+
+@pytest.fixture(scope="module")
+def written(model, inputs, tmp_path_factory):
+    """`written(format)`: path and report of the model in a format, exported once."""
+    found = {}
+
+    def write(name):
+        require(name)
+        if name not in found:
+            path = tmp_path_factory.mktemp(name) / "new" / PATHS[name]
+            found[name] = path, export.export_model(model, path, name, inputs)
+        return found[name]
+
+    return write
 
 
 @pytest.mark.parametrize("name", list(PATHS))
-def test_the_file_gives_the_numbers_of_the_model(model, inputs, tmp_path, name):
-    require(name)
-    path = tmp_path / "new" / PATHS[name]
-    report = export.export_model(model, path, name, inputs)
+def test_the_file_gives_the_numbers_of_the_model(written, model, inputs, name):
+    path, report = written(name)
     assert report["difference"] < 1e-5
     assert report["samples"] == 8 and report["missing"] == 6
     assert report["bytes"] > 1000 and report["milliseconds"] > 0
     assert "something missing" in str(report)
     names = sorted(p.name for p in path.parent.iterdir())
     assert names == (["m.bin", "m.xml"] if name == "openvino" else [path.name])
+    assert report["batch_size"] == (1 if BACKEND == "torch" else None)
 
     exported = export.ExportedModel(path)
     assert exported.batch_size == report["batch_size"]
@@ -87,6 +103,90 @@ def test_the_file_gives_the_numbers_of_the_model(model, inputs, tmp_path, name):
         export.ExportError, match=r"has the inputs .* Received: \['a'\]"
     ):
         exported({"a": inputs["wave"]})
+    double = {key: value.astype("float64") for key, value in inputs.items()}
+    np.testing.assert_allclose(exported(double), exported(inputs))
+    with pytest.raises(export.ExportError, match=r"Received: {'wave': 0, 'calendar'"):
+        exported({**inputs, "wave": inputs["wave"][:0]})
+
+
+def operators(path):
+    """Names of the operators in a LiteRT file, read from its bytes."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    names = {v: k for k, v in vars(schema.BuiltinOperator).items() if k[0] != "_"}
+    file = schema.Model.GetRootAs(path.read_bytes())
+    codes = [file.OperatorCodes(i) for i in range(file.OperatorCodesLength())]
+    found = set()
+    for i in range(file.SubgraphsLength()):
+        graph = file.Subgraphs(i)
+        for k in range(graph.OperatorsLength()):
+            code = codes[graph.Operators(k).OpcodeIndex()]
+            custom = code.CustomCode()
+            found.add(custom.decode() if custom else names[code.BuiltinCode()])
+    return found
+
+
+def test_a_litert_file_needs_built_in_operators_only(written):
+    """Flex operators, which need TensorFlow beside the runtime, are custom ones."""
+    assert_built_in(written("litert")[0])
+
+
+def test_the_ecg_preset_needs_built_in_operators_only(tmp_path):
+    """One of its members: the others differ in their weights only."""
+    require("litert")
+    member = presets.load("atd_mitbih").members[0]
+    path = tmp_path / "m.tflite"
+    report = export.export_model(member, path, "litert")
+    assert report["difference"] < 1e-5
+    assert_built_in(path)
+
+
+def assert_built_in(path):
+    from ai_edge_litert import schema_py_generated as schema
+
+    found = operators(path)
+    assert found & {"FULLY_CONNECTED", "BATCH_MATMUL"}
+    assert found <= set(vars(schema.BuiltinOperator)) - {"CUSTOM"}
+
+
+def test_a_flex_operator_would_be_seen(tmp_path):
+    """What the test above looks for is there in a file that was allowed to have it."""
+    if BACKEND != "tensorflow" or not importlib.util.find_spec("ai_edge_litert"):
+        pytest.skip("needs tensorflow and ai-edge-litert")
+    import tensorflow as tf
+
+    spec = tf.TensorSpec([2, 2], tf.float32)
+    function = tf.function(tf.linalg.inv).get_concrete_function(spec)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
+    kinds = tf.lite.OpsSet
+    converter.target_spec.supported_ops = [kinds.TFLITE_BUILTINS, kinds.SELECT_TF_OPS]
+    path = tmp_path / "m.tflite"
+    path.write_bytes(converter.convert())
+    assert operators(path) == {"FlexMatrixInverse"}
+    with pytest.raises(export.ExportError, match="that ai_edge_litert can run"):
+        export.ExportedModel(path)
+
+
+def test_weights_of_8_bits(inputs, tmp_path):
+    """A smaller file, near the numbers of the model."""
+    if BACKEND != "tensorflow":
+        with pytest.raises(export.ExportError, match=r"8 bits .* backend tensorflow"):
+            export.export_model(dense(), tmp_path / "m.onnx", weights="int8")
+        return
+    require("litert")
+    model, sizes = dense(), {}
+    for weights in ("float32", "int8"):
+        path = tmp_path / f"{weights}.tflite"
+        report = export.export_model(model, path, "litert", weights=weights)
+        sizes[weights] = report["bytes"]
+        assert report["batch_size"] is None
+    assert sizes["int8"] < 0.4 * sizes["float32"]
+    assert 1e-6 < report["difference"] < report["tolerance"] == 0.05
+
+
+def dense():
+    keras.utils.set_random_seed(0)
+    return keras.Sequential([keras.Input((64,), name="load"), keras.layers.Dense(256)])
 
 
 def test_one_batch_size(model, inputs, tmp_path):
@@ -106,11 +206,13 @@ def test_a_stock_model_without_names(tmp_path):
     assert out.shape == (3, 2)
 
 
-def test_export_preset(model, inputs, tmp_path):
+def test_export_preset(tmp_path):
+    """Compared on its golden inputs, which may be of any number."""
     require("onnx")
-    folder = presets.save(model, tmp_path / "small", golden=inputs)
+    golden = {"load": np.ones((2, 64), "float32")}
+    folder = presets.save(dense(), tmp_path / "small", golden=golden)
     report = export.export_preset(folder, tmp_path / "m.onnx")
-    assert report["samples"] == 8 and report["difference"] < 1e-5
+    assert report["samples"] == 7 and report["difference"] < 1e-5
 
 
 class Twin:
@@ -145,7 +247,7 @@ def test_other_numbers_leave_nothing(model, tmp_path, faked):
     with pytest.raises(export.ExportError, match=r"to 1e-05\. Received: .* 2e-05"):
         export.export_model(model, path)
     assert list(tmp_path.iterdir()) == []
-    report = export.export_model(model, path, tolerance=None)
+    report = export.export_model(model, path, tolerance=math.inf)
     assert path.read_text() == "new" and report["difference"] > 1e-5
     faked.setattr(Twin, "error", np.nan)
     with pytest.raises(export.ExportError, match="difference of inf"):
@@ -204,6 +306,8 @@ def test_only_a_saved_model_is_replaced(model, tmp_path, faked):
         ({"path": "m.pb"}, r"must end in \.onnx\. Received"),
         ({"path": "folder.onnx"}, "must be a file to write. Received: a folder"),
         ({"batch_size": 0}, "positive number. Received: batch_size=0"),
+        ({"weights": "int4"}, "one of float32, int8. Received: weights='int4'"),
+        ({"weights": "int8"}, "written to LiteRT files by the backend tensorflow"),
         ({"model": "small"}, "built Keras model with known inputs. Received: model='s"),
     ],
 )
@@ -230,6 +334,12 @@ def test_a_package_that_is_missing(model, tmp_path, monkeypatch):
     with pytest.raises(ImportError, match=r"pip install .*onnxruntime$"):
         export.export_model(model, tmp_path / "m.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_outputs_are_in_the_order_of_their_numbers():
+    names = [f"output_{i}" for i in range(12)]
+    assert sorted(sorted(names), key=_exported_model._number_last) == names
+    assert sorted(["y", "x"], key=_exported_model._number_last) == ["x", "y"]
 
 
 def test_what_is_no_exported_model(tmp_path):

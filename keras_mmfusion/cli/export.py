@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from keras_mmfusion._export_formats import FORMATS, missing_packages
+from keras_mmfusion import _export_formats as _formats
 
 
 def add_parser(commands):
@@ -18,7 +18,7 @@ def add_parser(commands):
     )
     parser.add_argument("preset", metavar="PRESET", help="name or folder of a preset")
     parser.add_argument(
-        "--format", required=True, choices=list(FORMATS), help="what to write"
+        "--format", required=True, choices=list(_formats.FORMATS), help="what to write"
     )
     parser.add_argument(
         "--output", required=True, type=Path, metavar="PATH", help="where to write it"
@@ -31,6 +31,13 @@ def add_parser(commands):
         "backend can write that)",
     )
     parser.add_argument(
+        "--weights",
+        choices=["float32", "int8"],
+        default="float32",
+        help="int8: a LiteRT file of half the size, written by TensorFlow, whose "
+        "outputs may differ by 0.05 (default: float32)",
+    )
+    parser.add_argument(
         "--force", action="store_true", help="replace the output if it exists"
     )
     parser.set_defaults(run=run, backends=backends)
@@ -38,8 +45,11 @@ def add_parser(commands):
 
 def backends(args):
     """Backends that can write the format; first those with all packages there."""
-    writers = FORMATS[args.format].writers
-    return sorted(writers, key=lambda name: bool(missing_packages(writers[name])))
+    if args.weights == "int8":
+        return ["tensorflow"]
+    writers = _formats.FORMATS[args.format].writers
+    lacking = {name: _formats.missing_packages(writers[name]) for name in writers}
+    return sorted(writers, key=lambda name: bool(lacking[name]))
 
 
 def run(args):
@@ -51,6 +61,7 @@ def run(args):
         args.output,
         format=args.format,
         batch_size=args.batch_size,
+        weights=args.weights,
         overwrite=args.force,
     )
     print(report)

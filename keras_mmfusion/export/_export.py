@@ -1,7 +1,10 @@
 """Write a model to a file that runs without Keras, and compare the two."""
 
 import contextlib
+import importlib
 import io
+import math
+import os
 import re
 from pathlib import Path
 
@@ -9,11 +12,14 @@ import keras
 
 from keras_mmfusion import _export_formats as _formats
 from keras_mmfusion._export_formats import ExportError
-from keras_mmfusion.export import _check, _place, _tf2onnx
+from keras_mmfusion.export import _check, _openvino, _place, _tf2onnx
 from keras_mmfusion.export._exported_model import ExportedModel
 from keras_mmfusion.presets import _golden, _registry, load
 from keras_mmfusion.presets._folder import GOLDEN
 from keras_mmfusion.presets._metadata import format_bytes
+
+# Largest differences allowed, by what the weights are stored as.
+TOLERANCES = {"float32": 1e-5, "int8": 0.05}
 
 
 class Report(dict):
@@ -22,7 +28,7 @@ class Report(dict):
     def __repr__(self):
         batch = self["batch_size"] or "any number of"
         bound = self["tolerance"]
-        bound = "" if bound is None else f" (at most {bound:.0e})"
+        bound = "" if bound == math.inf else f" (at most {bound:.0e})"
         return "\n".join(
             [
                 f"{self['path']}: {self['format']} from {self['backend']}, "
@@ -82,7 +88,8 @@ def export_model(
     format="onnx",
     inputs=None,
     batch_size=None,
-    tolerance=1e-5,
+    weights="float32",
+    tolerance=None,
     overwrite=False,
     **kwargs,
 ):
@@ -101,9 +108,14 @@ def export_model(
             without anything missing. Defaults to `None`: random numbers.
         batch_size: int. Samples that the file takes at once. Defaults to `None`:
             any number, or `1` where the backend cannot write that.
+        weights: str. `"float32"`, or `"int8"` for a smaller LiteRT file,
+            written with TensorFlow: kernels are 8-bit integers, activations
+            stay floats, so that no data are needed to calibrate them. Defaults to
+            `"float32"`.
         tolerance: float. Largest difference allowed from the outputs of the model,
-            relative to their largest value where that is above 1. `None` compares
-            but allows everything, as for quantised files. Defaults to `1e-5`.
+            relative to their largest value where that is above 1; `math.inf`
+            compares but allows everything. Defaults to `None`: `1e-5`, or `0.05`
+            with weights of 8 bits.
         overwrite: bool. Whether to replace what is at `path`. Defaults to `False`.
         **kwargs: Further arguments of `model.export`, such as `opset_version`.
 
@@ -138,8 +150,14 @@ def export_model(
             "`batch_size` must be None or a positive number. "
             f"Received: batch_size={batch_size}."
         )
+    _check_weights(weights, _formats.find_format(format))
     path, format = _ready(path, format, overwrite)
     backend = keras.backend.backend()
+    if weights == "int8":
+        optimize = importlib.import_module("tensorflow").lite.Optimize
+        kwargs = {"optimizations": [optimize.DEFAULT], **kwargs}
+    if tolerance is None:
+        tolerance = TOLERANCES[weights]
     if backend in format.fixed_batch:
         batch_size = batch_size or 1
     given = _check.made_up(model) if inputs is None else inputs
@@ -160,7 +178,7 @@ def export_model(
             missing=missing,
             milliseconds=_check.milliseconds(exported, samples, expected),
         )
-        if tolerance is not None and report["difference"] > tolerance:
+        if report["difference"] > tolerance:
             raise ExportError(
                 f"The exported model must give the outputs of {model.name} to "
                 f"{tolerance:g}. Received: a difference of "
@@ -183,13 +201,28 @@ def _ready(path, format, overwrite):
     return path, format
 
 
+def _check_weights(weights, format):
+    """Raise unless weights can be stored so in this format."""
+    if weights not in TOLERANCES:
+        raise ExportError(
+            f"`weights` must be one of {', '.join(TOLERANCES)}. "
+            f"Received: weights={weights!r}."
+        )
+    backend = keras.backend.backend()
+    if weights == "int8" and (format.name, backend) != ("litert", "tensorflow"):
+        raise ExportError(
+            "Weights of 8 bits are written to LiteRT files by the backend tensorflow. "
+            f"Received: {format.name}, and the backend {backend}."
+        )
+
+
 def _write(model, path, format, batch_size, kwargs):
     signature = _check.signature(model, batch_size)
-    if "tf2onnx" in format.writers[keras.backend.backend()]:
+    backend = keras.backend.backend()
+    if "tf2onnx" in format.writers[backend]:
         _tf2onnx.teach()
     try:
-        # Some writers print what they do, in spite of `verbose`.
-        with contextlib.redirect_stdout(io.StringIO()):
+        with _quiet():
             model.export(
                 str(path),
                 format=format.name,
@@ -197,15 +230,30 @@ def _write(model, path, format, batch_size, kwargs):
                 input_signature=signature,
                 **kwargs,
             )
+            if (format.name, backend) == ("openvino", "tensorflow"):
+                _openvino.keep_outputs(path, len(model.outputs))
     except Exception as error:
         # Keras prints errors in bold.
         text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
         text = " ".join(text.split()) or type(error).__name__
         raise ExportError(
             f"{model.name} cannot be exported to {format.name} by the backend "
-            f"{keras.backend.backend()}. Try another backend or format. "
+            f"{backend}. Try another backend or format. "
             f"Received: {text[:300]}"
         ) from error
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Nothing on stdout: some writers print in spite of `verbose`, from C++ too."""
+    kept = os.dup(1)
+    try:
+        with open(os.devnull, "w") as sink, contextlib.redirect_stdout(io.StringIO()):
+            os.dup2(sink.fileno(), 1)
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _size(path):

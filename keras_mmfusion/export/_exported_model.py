@@ -1,6 +1,7 @@
 """Run an exported model on named numpy arrays, whatever its format."""
 
 import importlib
+import re
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,7 @@ class ExportedModel:
         self.format = format_of(self.path)
         check_packages([self.format.runtime], f"Running {self.format.name}")
         try:
-            self._shapes, self._run = _OPEN[self.format.name](self.path)
+            self._shapes, self._dtypes, self._run = _OPEN[self.format.name](self.path)
         except Exception as error:
             raise ExportError(
                 f"{self.path} must be a model that {self.format.runtime} can run. "
@@ -65,9 +66,18 @@ class ExportedModel:
         return next(iter(self._shapes.values()))[0]
 
     def __call__(self, inputs):
-        feeds = {name: inputs[key] for name, key in self._match(inputs).items()}
-        samples = len(next(iter(feeds.values())))
-        size = self.batch_size or max(samples, 1)
+        feeds = {
+            name: np.asarray(inputs[key], self._dtypes[name])
+            for name, key in self._match(inputs).items()
+        }
+        counts = {key: len(x) for key, x in inputs.items()}
+        samples = max(counts.values())
+        if not samples or set(counts.values()) != {samples}:
+            raise ExportError(
+                "All inputs must have as many samples, at least one. "
+                f"Received: {counts}."
+            )
+        size = self.batch_size or samples
         parts = []
         for start in range(0, samples, size):
             # A last batch that is not full is filled with its own last sample.
@@ -103,8 +113,10 @@ def _open_onnx(path):
     session = runtime.InferenceSession(
         str(path), options, providers=["CPUExecutionProvider"]
     )
-    shapes = {node.name: _sizes(node.shape) for node in session.get_inputs()}
-    return shapes, lambda batch: session.run(None, batch)
+    nodes = session.get_inputs()
+    shapes = {node.name: _sizes(node.shape) for node in nodes}
+    dtypes = {node.name: _ONNX_DTYPES.get(node.type) for node in nodes}
+    return shapes, dtypes, lambda batch: session.run(None, batch)
 
 
 def _open_litert(path):
@@ -113,16 +125,15 @@ def _open_litert(path):
         str(path)
     )
     runner = interpreter.get_signature_runner()
-    shapes = {
-        name: _sizes(entry["shape_signature"])
-        for name, entry in runner.get_input_details().items()
-    }
+    details = runner.get_input_details()
+    shapes = {name: _sizes(entry["shape_signature"]) for name, entry in details.items()}
+    dtypes = {name: entry["dtype"] for name, entry in details.items()}
 
     def run(batch):
         outputs = runner(**batch)
-        return [outputs[name] for name in sorted(outputs)]
+        return [outputs[name] for name in sorted(outputs, key=_number_last)]
 
-    return shapes, run
+    return shapes, dtypes, run
 
 
 def _open_openvino(path):
@@ -137,31 +148,39 @@ def _open_openvino(path):
         )
         for node in model.inputs
     }
+    dtypes = {
+        node.get_any_name(): node.element_type.to_dtype() for node in model.inputs
+    }
 
     def run(batch):
         outputs = model(batch)
         return [outputs[node] for node in model.outputs]
 
-    return shapes, run
+    return shapes, dtypes, run
 
 
 def _open_saved_model(path):
     # TensorFlow as the runtime of the file; the backend of Keras may be another one.
     loaded = importlib.import_module("tensorflow").saved_model.load(str(path))
     endpoint = loaded.signatures["serving_default"]
-    shapes = {
-        name: _sizes(spec.shape)
-        for name, spec in endpoint.structured_input_signature[1].items()
-    }
+    specs = endpoint.structured_input_signature[1]
+    shapes = {name: _sizes(spec.shape) for name, spec in specs.items()}
+    dtypes = {name: spec.dtype.as_numpy_dtype for name, spec in specs.items()}
     constant = importlib.import_module("tensorflow").constant
 
     def run(batch):
         outputs = endpoint(**{name: constant(x) for name, x in batch.items()})
-        return [outputs[name].numpy() for name in sorted(outputs)]
+        return [outputs[name].numpy() for name in sorted(outputs, key=_number_last)]
 
     # What the endpoint computes with lives as long as `loaded`.
     run.loaded = loaded
-    return shapes, run
+    return shapes, dtypes, run
+
+
+def _number_last(name):
+    """Sort key by which `output_10` follows `output_9`."""
+    text, number = re.fullmatch(r"(.*?)(\d*)", name).groups()
+    return text, int(number or -1)
 
 
 def _sizes(shape):
@@ -172,6 +191,14 @@ def _sizes(shape):
     )
 
 
+_ONNX_DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+    "tensor(bool)": "bool",
+}
 _OPEN = {
     "onnx": _open_onnx,
     "litert": _open_litert,
