@@ -18,7 +18,7 @@ KEYS = tuple(SCHEMA["properties"])
 SCHEMA_VERSION = SCHEMA["properties"]["schema_version"]["maximum"]
 
 # What a preset of this package must say before it is shipped.
-TO_SHIP = tuple(key for key in KEYS if key not in SCHEMA["required"])
+TO_SHIP = tuple(key for key in KEYS if key not in (*SCHEMA["required"], "exports"))
 
 
 class Metadata(dict):

@@ -13,6 +13,7 @@ from pathlib import Path
 import card
 import data
 import evaluate
+import int8
 import scoring
 from detected import detected_scores
 from missing import subset_scores
@@ -80,9 +81,11 @@ def release(name, args):
         parameters=model.count_params(),
     )
     golden = golden_beats(model, recordings)
+    folder = Path(args.zoo) / name
+    in_8_bits = int8.read(folder)
     presets.save(
         model,
-        Path(args.zoo) / name,
+        folder,
         metadata=card.metadata(facts),
         golden=golden,
         files={
@@ -92,12 +95,26 @@ def release(name, args):
         },
         overwrite=True,
     )
+    keep_int8(folder, in_8_bits)
     results = Path(args.zoo) / "results.csv"
     measured = {variant: facts.metrics, **facts.baselines}
     write_results(results, protocol, measured, {variant: facts.released})
     if facts.aami5:
         write_results(results, "random_aami5", facts.aami5)
-    print(f"{name}: seeds {seeds} released in {Path(args.zoo) / name}")
+    print(f"{name}: seeds {seeds} released in {folder}")
+
+
+def keep_int8(folder, facts):
+    """Keep what was measured of the int8 file if the weights are still the same."""
+    if facts is None:
+        return
+    try:
+        int8.write(folder, facts)
+    except int8.OtherWeights:
+        print(
+            f"{folder.name}: other weights, so its card says nothing of the int8 file. "
+            f"For that: python recipes/mitbih/export_int8.py {folder.name} --release"
+        )
 
 
 def scores_of(args, protocol, variants):
