@@ -255,6 +255,16 @@ def test_other_numbers_leave_nothing(model, tmp_path, faked):
     assert [p.name for p in path.parent.iterdir()] == ["m.onnx"]
 
 
+def test_nan_compares_with_nothing(tmp_path, faked):
+    """A model of NaN alone would else be exported as right."""
+    broken = dense()
+    broken.set_weights([np.full_like(w, np.nan) for w in broken.get_weights()])
+    faked.setattr(Twin, "model", broken)
+    with pytest.raises(export.ExportError, match="NaN or infinity for every sample"):
+        export.export_model(broken, tmp_path / "m.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_failure_keeps_what_was_there(model, tmp_path, faked):
     path = tmp_path / "m.onnx"
     path.write_text("old")

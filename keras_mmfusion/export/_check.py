@@ -61,7 +61,7 @@ def largest_difference(exported, inputs, expected):
     Samples for which the Keras model itself gives NaN are not compared.
 
     Raises:
-        ExportError: The outputs have other shapes.
+        ExportError: The outputs have other shapes, or there is nothing to compare.
     """
     received = exported(inputs)
     received = received if isinstance(received, list) else [received]
@@ -74,6 +74,11 @@ def largest_difference(exported, inputs, expected):
     worst = 0.0
     for right, given in zip(expected, received, strict=True):
         known = np.isfinite(right.reshape(len(right), -1)).all(axis=1)
+        if not known.any():
+            raise ExportError(
+                "The Keras model must give numbers, for the export to be compared with "
+                "them. Received: NaN or infinity for every sample."
+            )
         right, given = right[known], np.asarray(given, "float32")[known]
         scale = max(1.0, float(np.max(np.abs(right), initial=0.0)))
         difference = np.max(np.abs(right - given), initial=0.0)
