@@ -61,6 +61,58 @@ def python_objects(file, outside):
     replace(file, BIAS, dtype=h5py.string_dtype())
 
 
+def object_reference(file, outside):
+    dataset = replace(file, BIAS, dtype=h5py.ref_dtype)
+    dataset[...] = file["layers"].ref
+
+
+def region_reference(file, outside):
+    dataset = replace(file, BIAS, dtype=h5py.regionref_dtype)
+    dataset[0] = file[KERNEL].regionref[0:1]
+
+
+def named_type(file, outside):
+    """A third kind of thing, neither group nor dataset."""
+    del file[BIAS]
+    file[BIAS] = np.dtype("float32")
+
+
+def records(file, outside):
+    replace(file, BIAS, dtype=np.dtype([("a", "f4"), ("b", "f4")]))
+
+
+def arrays_in_arrays(file, outside):
+    replace(file, BIAS, dtype=np.dtype(("f4", (10**6,))))
+
+
+def no_space(file, outside):
+    """A dataset of nothing at all."""
+    del file[BIAS]
+    file[BIAS] = h5py.Empty("f4")
+
+
+def in_pieces(file, outside):
+    replace(file, BIAS, chunks=True)
+
+
+def filtered(file, outside):
+    replace(file, BIAS, chunks=True, shuffle=True, fletcher32=True)
+
+
+def growing(file, outside):
+    replace(file, BIAS, maxshape=(None,))
+
+
+def soft_link_to_nothing(file, outside):
+    del file[BIAS]
+    file[BIAS] = h5py.SoftLink("/nowhere")
+
+
+def soft_link_to_itself(file, outside):
+    del file["layers"]
+    file["layers"] = h5py.SoftLink("/layers")
+
+
 def compressed(file, outside):
     replace(file, BIAS, compression="gzip")
 
@@ -121,6 +173,17 @@ SPOILT = {
     huge_shape_in_chunks: "Received: (1099511627776, 3)",
     huge_items: "must have plain numbers",
     python_objects: "must have plain numbers",
+    object_reference: "must have plain numbers",
+    region_reference: "must have plain numbers",
+    named_type: "must have a dataset at",
+    records: "must have plain numbers",
+    arrays_in_arrays: "must have plain numbers",
+    no_space: "must have the shape (3,) at /layers/dense/vars/1. Received: None",
+    in_pieces: "uncompressed",
+    filtered: "uncompressed",
+    growing: "uncompressed",
+    soft_link_to_nothing: "a SoftLink, which leads elsewhere",
+    soft_link_to_itself: "a SoftLink, which leads elsewhere",
     compressed: "uncompressed",
     group_for_a_weight: "must have a dataset at",
     weight_for_a_group: "must have a group at",
