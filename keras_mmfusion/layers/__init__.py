@@ -3,6 +3,10 @@
 from keras_mmfusion.layers.add_noise import AddNoise as AddNoise
 from keras_mmfusion.layers.atd_fusion import ATDFusion as ATDFusion
 from keras_mmfusion.layers.concat_fusion import ConcatFusion as ConcatFusion
+from keras_mmfusion.layers.conv_lstm_fusion import ConvLSTMFusion as ConvLSTMFusion
+from keras_mmfusion.layers.conv_lstm_fusion_cell import (
+    ConvLSTMFusionCell as ConvLSTMFusionCell,
+)
 from keras_mmfusion.layers.cross_attention_fusion import (
     CrossAttentionFusion as CrossAttentionFusion,
 )
@@ -31,6 +35,8 @@ __all__ = [
     "ATDFusion",
     "AddNoise",
     "ConcatFusion",
+    "ConvLSTMFusion",
+    "ConvLSTMFusionCell",
     "CrossAttentionFusion",
     "GramianAngularField",
     "LSTMEncoder",

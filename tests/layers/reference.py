@@ -108,3 +108,55 @@ def step_fusion(weights, x1, x2, heads, causal=False, prefix="fold_0/", part=Non
     local = conv(attended, w, "local_conv", causal) + first
     second = interpolate(second, first.shape[1])
     return conv(local, w, "global_conv", causal) + second, scores
+
+
+def conv_2d(x, kernel, strides=(1, 1), padding="same"):
+    """Convolution of images, location by location."""
+    (rows, columns), (down, right) = kernel.shape[:2], strides
+    height, width = x.shape[1:3]
+    if padding == "same":
+        out = (-(-height // down), -(-width // right))
+        missing = (
+            max((out[0] - 1) * down + rows - height, 0),
+            max((out[1] - 1) * right + columns - width, 0),
+        )
+        sides = [(n // 2, n - n // 2) for n in missing]
+        x = np.pad(x, [(0, 0), *sides, (0, 0)])
+    else:
+        out = ((height - rows) // down + 1, (width - columns) // right + 1)
+    result = np.zeros((len(x), *out, kernel.shape[3]))
+    for i in range(out[0]):
+        for j in range(out[1]):
+            patch = x[:, i * down : i * down + rows, j * right : j * right + columns]
+            result[:, i, j] = np.einsum("brcf,rcfg->bg", patch, kernel)
+    return result
+
+
+def conv_lstm(weights, frames, vectors, state=None, prefix="cell/", **conv):
+    """Outputs of every step, and the last state; either input may be None.
+
+    `frames` is `(B, T, H, W, C)`, or `(B, H, W, C)` for an image that stays.
+    """
+
+    def sigmoid(x):
+        return 1 / (1 + np.exp(-x))
+
+    w = below(weights, prefix)
+    moving = vectors is None or frames.ndim == 5
+    h, c = state if state is not None else (0.0, None)
+    outputs = []
+    for t in range(frames.shape[1] if moving else vectors.shape[1]):
+        frame = (frames[:, t] if moving else frames).astype("float64")
+        gates = conv_2d(frame, w["frame_projection/kernel"], **conv)
+        if vectors is not None:
+            added = vectors[:, t].astype("float64") @ w["vector_projection/kernel"]
+            gates = gates + added[:, None, None, :]
+        gates = gates + w["frame_projection/bias"]
+        if c is None:
+            h = c = np.zeros((*gates.shape[:3], gates.shape[3] // 4))
+        gates = gates + conv_2d(h, w["state_projection/kernel"])
+        i, f, g, o = np.split(gates, 4, axis=-1)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+        outputs.append(h)
+    return np.stack(outputs, 1), (h, c)

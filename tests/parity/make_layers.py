@@ -78,6 +78,16 @@ CASES = {
         [(2, 7, 6, 2)],
         [STEP_MASK],
     ),
+    "conv_lstm": (
+        lambda: L.ConvLSTMFusion(3, return_sequences=True),
+        [(2, 5, 4, 3, 2), (2, 5, 6)],
+        [STEP_MASK[:, :5], STEP_MASK[:, 2:]],
+    ),
+    "conv_lstm_image": (
+        lambda: L.ConvLSTMFusion(3, (3, 2), strides=2, return_state=True),
+        [(2, 5, 4, 2), (2, 7, 6)],
+        None,
+    ),
 }
 
 

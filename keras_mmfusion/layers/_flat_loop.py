@@ -1,0 +1,40 @@
+"""What `keras.layers.RNN` goes over in place of a cell whose states are images."""
+
+from keras import ops
+
+
+class FlatLoop:
+    """The recurrent half of a cell, with flat gates and flat states.
+
+    `keras.layers.RNN` wants one sequence and the sizes of states as integers, and
+    on JAX masks none but flat states.
+
+    Args:
+        cell: A built `ConvLSTMFusionCell`.
+        static_gates: Gates `(batch, height, width, 4 filters)` to which those of
+            each step, `(batch, 4 filters)`, are added at every location; None if
+            those of a step are `(batch, height * width * 4 filters)`.
+    """
+
+    def __init__(self, cell, static_gates=None):
+        height, width, filters = self._shape = cell.state_shape
+        self._cell, self._static_gates = cell, static_gates
+        # The names are those that Keras looks for.
+        self.state_size = [height * width * filters] * 2
+        self.compute_dtype = cell.compute_dtype
+
+    def call(self, gates, states):
+        height, width, filters = self._shape
+        if self._static_gates is None:
+            gates = ops.reshape(gates, (-1, height, width, 4 * filters))
+        else:
+            gates = self._static_gates + gates[:, None, None, :]
+        states = [ops.reshape(s, (-1, *self._shape)) for s in states]
+        _, states = self._cell.step(gates, states)
+        states = [
+            ops.reshape(s, (-1, size))
+            for s, size in zip(states, self.state_size, strict=True)
+        ]
+        return states[0], states
+
+    __call__ = call
