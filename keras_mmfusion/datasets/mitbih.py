@@ -4,12 +4,10 @@ Moody and Mark, "The impact of the MIT-BIH Arrhythmia Database", 2001;
 ANSI/AAMI EC57 for the classes; de Chazal et al. 2004 for DS1 and DS2.
 """
 
-import os
-from pathlib import Path
-
 import numpy as np
 
-from keras_mmfusion.datasets.ecg_record import RecordError, read_wfdb
+from keras_mmfusion.datasets._find import find_folder
+from keras_mmfusion.datasets.ecg_record import read_wfdb
 
 AAMI_CLASSES = ("N", "S", "V", "F", "Q")
 AAMI_SYMBOLS = {"N": "NLRej", "S": "AaJS", "V": "VE", "F": "F", "Q": "/fQ"}
@@ -72,21 +70,12 @@ def find_mitbih(data_dir=None):
     Raises:
         RecordError: No such folder; the message lists where it looked.
     """
-    home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
-    roots = [data_dir, os.environ.get("KERAS_MMFUSION_DATA"), home / "datasets"]
-    looked = [
-        folder
-        for root in roots
-        if root
-        for folder in (Path(root), Path(root) / "mitdb")
-    ]
-    for folder in looked:
-        if (folder / "100.hea").is_file():
-            return folder
-    raise RecordError(
-        "The MIT-BIH Arrhythmia Database was not found. Looked in: "
-        f"{', '.join(str(folder) for folder in looked)}. Download it from {URL} "
-        "(73 MB, ODC-By 1.0) and set KERAS_MMFUSION_DATA to the folder above mitdb."
+    return find_folder(
+        "mitdb",
+        lambda folder: (folder / "100.hea").is_file(),
+        data_dir,
+        "The MIT-BIH Arrhythmia Database",
+        f"Download it from {URL} (73 MB, ODC-By 1.0)",
     )
 
 
