@@ -1,5 +1,14 @@
 """From raw signals to model inputs: the same code in training and at inference."""
 
 from keras_mmfusion.preprocessing.beat_segments import BeatSegments as BeatSegments
+from keras_mmfusion.preprocessing.digit_inputs import (
+    DigitPreprocessor as DigitPreprocessor,
+)
 from keras_mmfusion.preprocessing.ecg_beats import BeatInputs as BeatInputs
 from keras_mmfusion.preprocessing.ecg_beats import BeatPreprocessor as BeatPreprocessor
+from keras_mmfusion.preprocessing.spectrogram import (
+    mask_spectrogram as mask_spectrogram,
+)
+from keras_mmfusion.preprocessing.spectrogram import mel_scale as mel_scale
+from keras_mmfusion.preprocessing.spectrogram import spectrogram as spectrogram
+from keras_mmfusion.preprocessing.white_noise import add_white_noise as add_white_noise

@@ -23,6 +23,13 @@ PACKAGE = Path(keras_mmfusion.__file__).parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md"))]
 PAGES += sorted(ROOT.glob("recipes/*/README.md"))
 FENCED = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+# What examples read, and the folders it has to be in.
+DATA = {
+    "load_mitbih": ["mitdb"],
+    "load_mnist": ["mnist"],
+    "load_fsdd": ["fsdd"],
+    "load_digits": ["mnist", "fsdd"],
+}
 PRESET = re.compile(r"""presets\.(?:load|info|verify)\(\s*["'](\w+)["']""")
 
 
@@ -76,8 +83,10 @@ def execute(code, namespace):
         shipped = (shipped_directory() / name / "metadata.json").is_file()
         if not shipped and f'"runs/{name}"' not in code and not here.exists():
             pytest.skip(f"the preset {name} is not in the zoo yet")
-    if "load_mitbih(" in code and not os.environ.get("KERAS_MMFUSION_DATA"):
-        pytest.skip("needs the MIT-BIH database: set KERAS_MMFUSION_DATA")
+    for function, folders in DATA.items():
+        for folder in folders if f"{function}(" in code else ():
+            if not Path(os.environ.get("KERAS_MMFUSION_DATA") or "?", folder).is_dir():
+                pytest.skip(f"needs {folder} in KERAS_MMFUSION_DATA")
     try:
         exec(compile(code, "<example>", "exec"), namespace)
     except ImportError as error:

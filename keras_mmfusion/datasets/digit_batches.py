@@ -1,0 +1,139 @@
+"""Batches of digits seen and heard, made when a model asks for them."""
+
+import keras
+import numpy as np
+
+from keras_mmfusion.preprocessing.digit_inputs import DigitPreprocessor
+from keras_mmfusion.preprocessing.spectrogram import mask_spectrogram
+from keras_mmfusion.preprocessing.white_noise import add_white_noise
+
+MODALITIES = ("image", "sound")
+
+
+class DigitBatches(keras.utils.PyDataset):
+    """Model inputs of pairs of digits, with noise if asked for.
+
+    The noise, and what is masked, depends on the seed, the epoch and the pair, not
+    on the size or the order of batches. Noise goes onto the recording before it is
+    padded, as in the paper. To have new noise in every epoch of a training, set
+    `epoch` from a callback, which also holds after an interruption.
+
+    Args:
+        digits: `Digits`, as `load_digits` returns.
+        split: `"train"`, `"validation"` or `"test"`. Defaults to `"train"`.
+        numbers: int array, the pairs to use, such as `pairs.sample(87516)`.
+            Defaults to `None`: all of the split.
+        preprocessor: `DigitPreprocessor`. Defaults to `None`: a new one.
+        batch_size: int. Defaults to `64`.
+        snr: dict, signal-to-noise ratio of `"image"` and of `"sound"`, a ratio of
+            powers; None or left out for no noise. Defaults to `None`: no noise.
+        modalities: Which to give. Defaults to both.
+        mask_frequencies: int. Upper bound of bins to mask. Defaults to `0`.
+        mask_times: int. Upper bound of steps to mask. Defaults to `0`.
+        shuffle: bool. Whether pairs change order from epoch to epoch.
+            Defaults to `False`.
+        seed: int. Defaults to `0`.
+        **kwargs: `workers` and so on, as for any `keras.utils.PyDataset`.
+
+    Call arguments:
+        `batches[i]` is `(x, labels)`: dict of float32 arrays by modality, shaped as
+        `preprocessor.shapes` with the batch first, and int64 digits.
+
+    Example:
+
+    ```python
+    from keras_mmfusion.datasets.digits import load_digits
+
+    digits = load_digits()
+    numbers = digits.pairs["train"].sample(87_516)
+    batches = DigitBatches(digits, numbers=numbers, snr={"image": 0.25, "sound": 0.5})
+    x, y = batches[0]
+    x["sound"].shape  # (64, 41, 201)
+    ```
+    """
+
+    def __init__(
+        self,
+        digits,
+        split="train",
+        numbers=None,
+        preprocessor=None,
+        batch_size=64,
+        snr=None,
+        modalities=MODALITIES,
+        mask_frequencies=0,
+        mask_times=0,
+        shuffle=False,
+        seed=0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        snr, modalities = dict(snr or {}), tuple(modalities)
+        if not set(snr) | set(modalities) <= set(MODALITIES) or not modalities:
+            raise ValueError(
+                f"Modalities are {list(MODALITIES)}. Received: snr={snr}, "
+                f"modalities={modalities}"
+            )
+        self.digits, self.pairs = digits, digits.pairs[split]
+        # All eleven million numbers would be a list; it is never made.
+        self.numbers = range(len(self.pairs)) if numbers is None else numbers
+        self.preprocessor = preprocessor or DigitPreprocessor()
+        self.batch_size, self.snr, self.modalities = batch_size, snr, modalities
+        self.mask_frequencies, self.mask_times = mask_frequencies, mask_times
+        self.shuffle, self.seed, self.epoch = shuffle, seed, 0
+
+    def __len__(self):
+        return -(-len(self.numbers) // self.batch_size)
+
+    def __getitem__(self, index):
+        x, labels, numbers = self.signals(index)
+        if "sound" in x:
+            x["sound"] = self.preprocessor.describe(x["sound"])
+            if self.mask_frequencies or self.mask_times:
+                masks = (self.mask_frequencies, self.mask_times)
+                x["sound"] = np.stack(
+                    [
+                        mask_spectrogram(sound, self._rng(2, number), *masks)
+                        for sound, number in zip(x["sound"], numbers, strict=True)
+                    ]
+                )
+        return x, labels
+
+    def signals(self, index):
+        """A batch before its spectrograms: `(x, labels, numbers of the pairs)`.
+
+        `x["sound"]` is `(batch, samples)`, noisy and padded.
+        """
+        here = slice(index * self.batch_size, (index + 1) * self.batch_size)
+        numbers = np.asarray(self._order()[here])
+        images, sounds = self.pairs[numbers]
+        x = {}
+        if "image" in self.modalities:
+            x["image"] = np.stack(
+                [
+                    self._noisy(0, n, self.preprocessor.image(self.digits.images[i]))
+                    for n, i in zip(numbers, images, strict=True)
+                ]
+            )
+        if "sound" in self.modalities:
+            waves, rate = self.digits.sounds.waves, self.digits.sounds.rate
+            x["sound"] = np.stack(
+                [
+                    self.preprocessor.wave(self._noisy(1, n, waves[s]), rate)
+                    for n, s in zip(numbers, sounds, strict=True)
+                ]
+            )
+        return x, self.digits.image_labels[images].astype("int64"), numbers
+
+    def _noisy(self, modality, number, signal):
+        snr = self.snr.get(MODALITIES[modality])
+        return add_white_noise(signal, snr, self._rng(modality, number))
+
+    def _rng(self, use, number):
+        return np.random.default_rng((self.seed, self.epoch, use, int(number)))
+
+    def _order(self):
+        if not self.shuffle:
+            return self.numbers
+        rng = np.random.default_rng((self.seed, self.epoch))
+        return rng.permutation(self.numbers)

@@ -1,0 +1,48 @@
+"""White noise at a chosen signal-to-noise ratio, outside of a model."""
+
+import numpy as np
+
+
+def add_white_noise(signal, snr, rng):
+    """Add white Gaussian noise to one signal, as the layer `AddNoise` does.
+
+    `n ~ Normal(0, P / snr)` with `P` the mean square of the signal. A signal of
+    zeros stays as it is. This is for signals that are noisy before they are padded
+    or transformed, such as recordings of sound; the layer is for model inputs.
+
+    Args:
+        signal: Array of any shape.
+        snr: float, a ratio of powers; None for no noise.
+        rng: `numpy.random.Generator`.
+
+    Returns:
+        float32 array of the same shape.
+
+    Raises:
+        ValueError: The ratio is not positive.
+
+    Example:
+
+    ```python
+    from keras_mmfusion.preprocessing import add_white_noise
+
+    wave = np.sin(np.arange(4000))
+    noisy = add_white_noise(wave, 0.5, np.random.default_rng(0))
+    power = np.mean((noisy - wave) ** 2)  # twice that of the wave
+    assert 0.9 < power / (2 * np.mean(wave**2)) < 1.1
+    ```
+
+    Reference:
+        Barnum et al., arXiv:2011.07191, section 4.1.
+    """
+    signal = np.asarray(signal, "float32")
+    if snr is None:
+        return signal
+    if not snr > 0:
+        raise ValueError(
+            "`snr` must be a positive ratio of powers, or None for no noise. "
+            f"Received: snr={snr!r}. From decibels: 10 ** (dB / 10)."
+        )
+    power = np.mean(np.square(signal, dtype="float64"))
+    noise = rng.standard_normal(signal.shape, dtype="float32")
+    return signal + np.float32(np.sqrt(power / snr)) * noise
