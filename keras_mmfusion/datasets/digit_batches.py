@@ -81,6 +81,7 @@ class DigitBatches(keras.utils.PyDataset):
         self.batch_size, self.snr, self.modalities = batch_size, snr, modalities
         self.mask_frequencies, self.mask_times = mask_frequencies, mask_times
         self.shuffle, self.seed, self.epoch = shuffle, seed, 0
+        self._shuffled = None, None
 
     def __len__(self):
         return -(-len(self.numbers) // self.batch_size)
@@ -135,5 +136,7 @@ class DigitBatches(keras.utils.PyDataset):
     def _order(self):
         if not self.shuffle:
             return self.numbers
-        rng = np.random.default_rng((self.seed, self.epoch))
-        return rng.permutation(self.numbers)
+        if self._shuffled[0] != self.epoch:
+            rng = np.random.default_rng((self.seed, self.epoch))
+            self._shuffled = self.epoch, rng.permutation(self.numbers)
+        return self._shuffled[1]
