@@ -17,6 +17,7 @@ import filelock
 import keras
 import numpy as np
 import pytest
+from preset_servers import HubServer, running
 
 from keras_mmfusion import presets
 from keras_mmfusion.presets import _cache
@@ -162,6 +163,22 @@ def test_several_processes_at_once(cache, server, inputs, tmp_path):
     children = run(HERE / "killed.py", "load", server.add("plain.zip", data), 4)
     assert [child["code"] for child in children] == [0] * 4
     assert server.log == [("/plain.zip", None)]
+
+
+@needs_fork
+def test_several_processes_at_once_from_the_hub(cache, inputs, tmp_path, monkeypatch):
+    pytest.importorskip("huggingface_hub")
+    model = keras.Sequential([keras.Input((6,), name="wave"), keras.layers.Dense(2)])
+    golden = {"wave": inputs["wave"]}
+    folder = presets.save(model, tmp_path / "plain", golden=golden)
+    with running(HubServer()) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.setenv("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")
+        hub.commit({path.name: path.read_bytes() for path in folder.iterdir()})
+        hub.delay = 0.2
+        children = run(HERE / "killed.py", "load", "hf://org/tiny@main", 4)
+        assert [child["code"] for child in children] == [0] * 4
+    assert (cache / "hub").is_dir()
 
 
 @pytest.fixture
