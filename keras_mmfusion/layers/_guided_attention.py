@@ -37,7 +37,8 @@ def guided_attention(
     if key_mask is not None:
         allowed = ops.expand_dims(ops.expand_dims(key_mask, 1), 1)
     if causal:
-        steps = ops.arange(ops.shape(key)[1])
+        # With all of its arguments: jax2onnx takes none of them for granted.
+        steps = ops.arange(0, ops.shape(key)[1], 1)
         past = ops.expand_dims(steps, 1) >= ops.expand_dims(steps, 0)
         past = ops.expand_dims(ops.expand_dims(past, 0), 0)
         allowed = past if allowed is None else ops.logical_and(allowed, past)
