@@ -74,11 +74,14 @@ FORMATS = {
         Format(
             "openvino",
             ".xml",
-            {"tensorflow": ("openvino",), "torch": ("openvino",)},
+            {"tensorflow": ("openvino",)},
             runtime="openvino",
-            refused={"jax": "JAX gives an XlaCallModule, which OpenVINO cannot read"},
+            refused={
+                "jax": "JAX gives an XlaCallModule, which OpenVINO cannot read",
+                "torch": "OpenVINO cannot read layer normalisation as PyTorch traces "
+                "it, and mixes up named inputs",
+            },
             beside=(".bin",),
-            fixed_batch=("torch",),
         ),
     )
 }

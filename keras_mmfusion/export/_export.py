@@ -230,7 +230,7 @@ def _write(model, path, format, batch_size, kwargs):
                 input_signature=signature,
                 **kwargs,
             )
-            if (format.name, backend) == ("openvino", "tensorflow"):
+            if format.name == "openvino":
                 _openvino.keep_outputs(path, len(model.outputs))
     except Exception as error:
         # Keras prints errors in bold.

@@ -70,6 +70,18 @@ class ExportedModel:
             name: np.asarray(inputs[key], self._dtypes[name])
             for name, key in self._match(inputs).items()
         }
+        for name, x in feeds.items():
+            wanted = (x.shape[0] if x.ndim else None, *self._shapes[name][1:])
+            # LiteRT would take another shape, and compute something.
+            if x.ndim != len(wanted) or any(
+                size not in (None, given)
+                for size, given in zip(wanted, x.shape, strict=True)
+            ):
+                shape = ", ".join(str(size) for size in self._shapes[name][1:])
+                raise ExportError(
+                    f"The input {name!r} must have the shape (samples, {shape}). "
+                    f"Received: shape {x.shape}."
+                )
         counts = {key: len(x) for key, x in inputs.items()}
         samples = max(counts.values())
         if not samples or set(counts.values()) != {samples}:
@@ -83,7 +95,13 @@ class ExportedModel:
             # A last batch that is not full is filled with its own last sample.
             rows = np.minimum(np.arange(start, start + size), samples - 1)
             batch = {name: np.ascontiguousarray(x[rows]) for name, x in feeds.items()}
-            outputs = [np.asarray(output) for output in self._run(batch)]
+            try:
+                outputs = [np.asarray(output) for output in self._run(batch)]
+            except Exception as error:
+                raise ExportError(
+                    f"{self.path} must run on these inputs, and {self.format.runtime} "
+                    f"fails. Received: {' '.join(str(error).split())[:300]}"
+                ) from error
             parts.append([output[: samples - start] for output in outputs])
         joined = [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
         return joined[0] if len(joined) == 1 else joined

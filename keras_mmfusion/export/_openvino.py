@@ -25,6 +25,5 @@ def keep_outputs(path, count):
     # Not onto the files that the model is still read from.
     kept = path.with_name(f"kept-{path.name}")
     openvino.serialize(model, str(kept))
-    del model
     for suffix in (".xml", ".bin"):
         os.replace(kept.with_suffix(suffix), path.with_suffix(suffix))
