@@ -67,9 +67,7 @@ FORMATS = {
             "",
             {"tensorflow": (), "jax": ("tensorflow",)},
             runtime="tensorflow",
-            refused={
-                "torch": "from PyTorch, Keras cannot write models of named inputs"
-            },
+            refused={"torch": "Keras cannot write models of named inputs from PyTorch"},
         ),
         Format(
             "openvino",

@@ -198,27 +198,6 @@ def test_tables_from_a_zoo(tmp_path):
         module.replace_block("no markers", "results", "")
 
 
-def test_the_table_of_exports(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "docs")
-    module = importlib.import_module("make_export_table")
-    text = module.PAGE.read_text(encoding="utf-8")
-    written = module.render(module.read_rows(module.CSV))
-    assert module.replace_block(text, "export", written) == text
-    fine = {"difference": "1.2e-07", "bytes": "611000", "milliseconds": "0.0493"}
-    rows = {
-        ("some", "litert", "jax"): {"reason": "not written"},
-        ("some", "litert", "torch"): {**fine, "batch_size": "1"},
-        ("some", "litert", "tensorflow"): {**fine, "batch_size": ""},
-    }
-    lines = module.render(rows).split("\n")
-    assert lines[3] == (
-        "| `some` | litert | 1e-07, 0.61 MB, 0.049 ms | no (1) "
-        "| 1e-07, 0.61 MB, 0.049 ms, batch 1 |"
-    )
-    assert lines[-1] == "1. not written"
-    assert module.render({}) == "Nothing was exported yet."
-
-
 def test_the_command_for_tests_is_written_once():
     """`.ci/run` takes the line after this marker."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -1,6 +1,7 @@
 """Every measured number in the README, docs and cards is one of the zoo."""
 
 import csv
+import importlib
 import json
 import re
 from pathlib import Path
@@ -82,6 +83,11 @@ def without_code(text):
     return re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
 
 
+def without_exports(text):
+    """Without the table of exports, which is that of `docs/export.csv`: see below."""
+    return re.sub(r"<!-- export:begin -->.*<!-- export:end -->", "", text, flags=re.S)
+
+
 @pytest.mark.parametrize("name", METADATA)
 def test_card(name):
     text = without_code((ZOO / name / "README.md").read_text(encoding="utf-8"))
@@ -96,7 +102,7 @@ def test_card(name):
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_page(page):
     """Inside the generated tables, and outside of them."""
-    text = without_code(page.read_text(encoding="utf-8"))
+    text = without_exports(without_code(page.read_text(encoding="utf-8")))
     assert wrong(text, list(METADATA.values())) == []
 
 
@@ -133,3 +139,77 @@ def test_results():
         assert value == expected, row
         released = metadata["baselines"]["released_weights"][row["metric"]]
         assert released == float(row["released"]), row
+
+
+@pytest.fixture
+def exports(monkeypatch):
+    """The script that makes the table of exports."""
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    return importlib.import_module("make_export_table")
+
+
+def test_the_table_of_exports(exports):
+    """The page is what the file says, and the file is of the present weights."""
+    rows = exports.read_rows(exports.CSV)
+    models = {name: exports.digest(metadata) for name, metadata in METADATA.items()}
+    page = exports.PAGE.read_text(encoding="utf-8")
+    stale = exports.outdated(rows, models, page)
+    assert stale == [], f"run python docs/make_export_table.py {' '.join(stale)}"
+
+
+FINE = {"difference": "1.2e-07", "bytes": "611000", "milliseconds": "0.0493"}
+
+
+def test_what_is_out_of_date_is_reported(exports):
+    models = {name: exports.digest(metadata) for name, metadata in METADATA.items()}
+    rows = {
+        (name, *pair): {**FINE, "preset": name, "model": model, "versions": "keras 3"}
+        for name, model in models.items()
+        for pair in exports.PAIRS
+    }
+    page = f"<!-- export:begin -->\n{exports.render(rows)}\n<!-- export:end -->"
+    assert exports.outdated(rows, models, page) == []
+    name = sorted(models)[0]
+    changed = {"files": {**METADATA[name]["files"]}}
+    changed["files"]["model.weights.h5"] = {"sha256": "0" * 64, "bytes": 1}
+    others = {**models, name: exports.digest(changed)}
+    assert exports.outdated(rows, others, page) == [name]
+    assert exports.outdated(rows, {**models, "new": "0" * 12}, page) == ["new"]
+    fewer = {key: row for key, row in rows.items() if key != (name, *exports.PAIRS[0])}
+    assert exports.outdated(fewer, models, page) == [name, "docs/export.md"]
+    digit = page.replace("0.049 ms", "0.048 ms", 1)
+    assert exports.outdated(rows, models, digit) == ["docs/export.md"]
+
+
+def test_cells_of_the_table_of_exports(exports):
+    fine = {**FINE, "versions": "keras 3, litert 2"}
+    rows = {
+        ("some", "litert", "torch"): {**fine, "batch_size": "1"},
+        ("some", "litert", "tensorflow"): {**fine, "batch_size": ""},
+        ("some", "openvino", "tensorflow"): {**fine, "reason": "too | odd"},
+    }
+    text = exports.render(rows)
+    assert (
+        "| `some` | litert | 1e-07, 0.61 MB, 0.049 ms | no (1) "
+        "| 1e-07, 0.61 MB, 0.049 ms, batch 1 |"
+    ) in text
+    assert "\n1. Keras has no LiteRT writer for JAX\n" in text
+    assert "\n3. too | odd\n" in text
+    assert text.endswith("With keras 3, litert 2.")
+    assert exports.render({}) == "Nothing was exported yet."
+
+
+@pytest.mark.parametrize("name", METADATA)
+def test_figures_of_the_int8_file(name):
+    """They are of the weights that are there, and the float file scores as they do."""
+    metadata = METADATA[name]
+    facts = metadata.get("exports", {}).get("litert_int8")
+    text = (ZOO / name / "README.md").read_text(encoding="utf-8")
+    assert ("as a LiteRT file" in text) == (facts is not None)
+    if facts is None:
+        return
+    assert facts["weights_sha256"] == metadata["files"]["model.weights.h5"]["sha256"]
+    assert facts["scores"]["int8"]["bytes"] < facts["scores"]["float32"]["bytes"]
+    for key, value in facts["scores"]["float32"].items():
+        released = metadata["baselines"]["released_weights"].get(key, value)
+        assert value == pytest.approx(released, abs=2.5e-4), key
