@@ -2,8 +2,9 @@
 
 import json
 
-from keras_mmfusion.presets import _json, _metadata
-from keras_mmfusion.presets._folder import METADATA, WEIGHTS, describe
+from revise import revise
+
+from keras_mmfusion.presets._folder import METADATA, WEIGHTS
 
 CARD = "README.md"
 KEYS = ("accuracy", "macro_f1_nsv", "S_f1", "V_f1")
@@ -82,18 +83,12 @@ def write(folder, facts):
             f"The figures must be of the weights in {folder}. Received: those of "
             f"{facts['weights_sha256']}."
         )
-    card = folder / CARD
-    text = card.read_text(encoding="utf-8")
+    text = (folder / CARD).read_text(encoding="utf-8")
     if BEGIN in text:
         text = text.split(BEGIN)[0] + text.split(END)[1]
     text = f"{text.strip()}\n\n{BEGIN}\n{section(facts)}\n{END}\n"
-    card.write_bytes(text.encode("utf-8"))
-    metadata["exports"] = {**metadata.get("exports", {}), "litert_int8": facts}
-    metadata["files"][CARD] = describe(card)
-    order = [key for key in _metadata.KEYS if key in metadata]
-    content = _json.dump({key: metadata[key] for key in order}, METADATA)
-    _metadata.parse(content, METADATA)
-    (folder / METADATA).write_bytes(content)
+    exports = {**metadata.get("exports", {}), "litert_int8": facts}
+    revise(folder, {"exports": exports}, {CARD: text.encode("utf-8")})
 
 
 def _is_of(facts, metadata):
