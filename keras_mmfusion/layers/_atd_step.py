@@ -116,7 +116,7 @@ class ATDStep(ATDBase):
             name="alpha_logit",
         )
 
-    def fuse(self, streams, masks, training):
+    def fuse(self, streams, masks, training, with_scores):
         guide, guided = streams
         guide_mask, guided_mask = masks or (None, None)
         resampling, covered, _ = self.align(guide, guide_mask, guided, guided_mask)
@@ -138,6 +138,7 @@ class ATDStep(ATDBase):
             scale=1 / math.sqrt(self.dim) if self.double_scale else 1.0,
             dropout=self.weights_dropout,
             training=training,
+            with_weights=with_scores,
         )
         attended = zero_where_masked(attended, covered)
         hidden = self.ff_in(attended)

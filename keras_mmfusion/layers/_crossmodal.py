@@ -57,7 +57,9 @@ class _CrossmodalBlock(CompositeLayer):
                 name="residual_dropout",
             )
 
-    def call(self, query, source=None, source_mask=None, training=None):
+    def call(
+        self, query, source=None, source_mask=None, training=None, with_weights=False
+    ):
         def dropped(x):
             if self.residual_dropout is None:
                 return x
@@ -66,9 +68,14 @@ class _CrossmodalBlock(CompositeLayer):
         normed = self.norm(query)
         # One normalisation for both, as the authors have it.
         source = normed if source is None else self.norm(source)
-        answer, weights = self.attention(
-            normed, source, source_mask=source_mask, training=training
+        answer = self.attention(
+            normed,
+            source,
+            source_mask=source_mask,
+            training=training,
+            with_weights=with_weights,
         )
+        answer, weights = answer if with_weights else (answer, None)
         x = query + dropped(answer)
         hidden = dropped(self.ff_in(self.ff_norm(x)))
         return x + dropped(self.ff_out(hidden)), weights
@@ -78,7 +85,8 @@ class CrossmodalTransformer(CompositeLayer):
     """`num_layers` blocks over scaled features with sinusoidal positions.
 
     Without a source the stream attends to itself. The source is the same in all
-    blocks. Returns the normalised output and a list of attention weights.
+    blocks. Returns the normalised output and a list of attention weights, which are
+    None unless they are asked for.
     """
 
     def __init__(self, dim, num_heads, num_layers, causal=False, dropout=0.0, **kwargs):
@@ -123,13 +131,20 @@ class CrossmodalTransformer(CompositeLayer):
         source_positions=None,
         source_mask=None,
         training=None,
+        with_weights=False,
     ):
         x = self._embed(query, query_positions, training)
         if source is not None:
             source = self._embed(source, source_positions, training)
         scores = []
         for block in self.blocks:
-            x, weights = block(x, source, source_mask=source_mask, training=training)
+            x, weights = block(
+                x,
+                source,
+                source_mask=source_mask,
+                training=training,
+                with_weights=with_weights,
+            )
             scores.append(weights)
         return self.norm(x), scores
 

@@ -16,10 +16,11 @@ class FusionLayer(CompositeLayer):
     """Base of the fusion layers: `([x1, …, xM], mask=[m1, …, mM]) -> (B, T_1, dim)`.
 
     A subclass creates its children in `build`, after `super().build(shapes)`,
-    and implements `fuse(streams, masks, training) -> (output, scores)`. There
-    `masks` is None, or a list of M boolean tensors without None among them, and
-    masked steps of the streams are zero already. This class zeroes the masked
-    steps of the output, computes its mask and checks shapes.
+    and implements `fuse(streams, masks, training, with_scores) -> (output, scores)`.
+    There `masks` is None, or a list of M boolean tensors without None among them,
+    and masked steps of the streams are zero already. The scores are read only
+    `with_scores`. This class zeroes the masked steps of the output, computes its
+    mask and checks shapes.
 
     Streams of one length are *time-aligned*: step t of the output is computed
     from whichever modalities have data at t. Streams of unlike lengths are not:
@@ -35,7 +36,7 @@ class FusionLayer(CompositeLayer):
         self.aligned = aligned
         self.supports_masking = True
 
-    def fuse(self, streams, masks, training):
+    def fuse(self, streams, masks, training, with_scores):
         raise NotImplementedError
 
     def attention_shapes(self, input_shape):
@@ -155,7 +156,9 @@ class FusionLayer(CompositeLayer):
             streams = [
                 zero_where_masked(x, m) for x, m in zip(streams, masks, strict=True)
             ]
-        output, scores = self.fuse(streams, masks, training)
+        output, scores = self.fuse(
+            streams, masks, training, bool(return_attention_scores)
+        )
         output = zero_where_masked(output, self.merged_mask(inputs, masks))
         if return_attention_scores:
             return output, scores

@@ -1,14 +1,15 @@
 """Multi-head attention of one stream over another, made of dense layers."""
 
 import keras
-from keras import ops
 
 from keras_mmfusion.layers._composite_layer import CompositeLayer, zero_where_masked
-from keras_mmfusion.layers._guided_attention import guided_attention
+from keras_mmfusion.layers._guided_attention import answered_steps, guided_attention
 
 
 class MultiHead(CompositeLayer):
     """`(query (B, T_q, D), source (B, T_k, D)) -> (B, T_q, D)` and the weights.
+
+    Only the answer unless the weights are asked for.
 
     The projection of the keys has no bias: it would shift all logits of a query
     alike, which the softmax does not see. A query without any key gets zeros, not
@@ -42,7 +43,7 @@ class MultiHead(CompositeLayer):
                 name="weights_dropout",
             )
 
-    def call(self, query, source, source_mask=None, training=None):
+    def call(self, query, source, source_mask=None, training=None, with_weights=False):
         attended, weights = guided_attention(
             self.query_projection(query),
             self.key_projection(source),
@@ -52,12 +53,13 @@ class MultiHead(CompositeLayer):
             causal=self.causal,
             dropout=self.weights_dropout,
             training=training,
+            with_weights=with_weights,
         )
         output = self.output_projection(attended)
         if source_mask is not None:
-            answered = ops.greater(ops.max(weights[:, 0], axis=-1), 0)
+            answered = answered_steps(source_mask, self.causal)
             output = zero_where_masked(output, answered)
-        return output, weights
+        return (output, weights) if with_weights else output
 
 
 def check_heads(num_heads, **dims):

@@ -139,7 +139,7 @@ class ATDFusion(ATDBase):
                 self.steps.append(layer)
                 guided = (*first[:2], self.dim)
 
-    def fuse(self, streams, masks, training):
+    def fuse(self, streams, masks, training, with_scores):
         masks = masks or [None] * len(streams)
         fused, fused_mask = streams[0], masks[0]
         steps, scores = iter(self.steps), []
@@ -152,13 +152,15 @@ class ATDFusion(ATDBase):
             guided = (other, other_mask)
             for step in range(self.num_steps):
                 guide = first if step % 2 == 0 else second
-                output, weights = next(steps)(
+                output = next(steps)(
                     [guide[0], guided[0]],
                     mask=[guide[1], guided[1]],
                     training=training,
-                    return_attention_scores=True,
+                    return_attention_scores=with_scores,
                 )
-                scores += weights
+                if with_scores:
+                    output, weights = output
+                    scores += weights
                 guided = (output, merged)
             fused, fused_mask = guided
         return fused, scores

@@ -90,7 +90,7 @@ class ConcatFusion(FusionLayer):
                 name="features_dropout",
             )
 
-    def fuse(self, streams, masks, training):
+    def fuse(self, streams, masks, training, with_scores):
         masks = masks or [None] * len(streams)
         first, merged = streams[0], masks[0]
         features = [first, self._flag(first, masks[0])]

@@ -152,7 +152,7 @@ class CrossAttentionFusion(FusionLayer):
                 self.dropout, dtype=self.child_policy("ff_dropout"), name="ff_dropout"
             )
 
-    def fuse(self, streams, masks, training):
+    def fuse(self, streams, masks, training, with_scores):
         masks = masks or [None] * len(streams)
         projected = [
             zero_where_masked(project(x), mask)
@@ -164,13 +164,19 @@ class CrossAttentionFusion(FusionLayer):
         for norm, attention, source, mask in zip(
             self.source_norms, self.attentions, projected[1:], masks[1:], strict=True
         ):
-            answer, weights = attention(
-                query, norm(source), source_mask=mask, training=training
+            answer = attention(
+                query,
+                norm(source),
+                source_mask=mask,
+                training=training,
+                with_weights=with_scores,
             )
+            if with_scores:
+                answer, weights = answer
+                if merged is not None:
+                    weights = zero_where_masked(weights, merged[:, None])
+                scores.append(weights)
             fused = fused + answer
-            if merged is not None:
-                weights = zero_where_masked(weights, merged[:, None])
-            scores.append(weights)
         hidden = self.ff_in(self.ff_norm(fused))
         if self.ff_dropout is not None:
             hidden = self.ff_dropout(hidden, training=training)

@@ -102,7 +102,7 @@ class LowRankFusion(PooledFusion):
         self.rank_weights.build((None, None, self.dim, self.rank))
         self.bias = self.add_weight(shape=(self.dim,), initializer="zeros", name="bias")
 
-    def fuse(self, streams, masks, training):
+    def fuse(self, streams, masks, training, with_scores):
         product = None
         for factor, vector in zip(
             self.factors, self.vectors(streams, masks)[0], strict=True

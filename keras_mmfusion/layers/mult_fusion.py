@@ -179,7 +179,7 @@ class MulTFusion(FusionLayer):
                 name="residual_dropout",
             )
 
-    def fuse(self, streams, masks, training):
+    def fuse(self, streams, masks, training, with_scores):
         masks = masks or [None] * len(streams)
         positions = self._positions(streams, masks)
         projected = [
@@ -196,6 +196,7 @@ class MulTFusion(FusionLayer):
                     source_positions=positions[n],
                     source_mask=masks[n],
                     training=training,
+                    with_weights=with_scores,
                 )
                 reinforced.append(output)
                 scores += [_of_valid(w, mask) for w in weights]
@@ -204,6 +205,7 @@ class MulTFusion(FusionLayer):
                 query_positions=positions[m],
                 source_mask=mask,
                 training=training,
+                with_weights=with_scores,
             )
             scores += [_of_valid(w, mask) for w in weights]
             output = zero_where_masked(output, mask)
@@ -269,8 +271,10 @@ class MulTFusion(FusionLayer):
 
 
 def _of_valid(weights, mask):
-    """Attention weights, zero for the queries that are masked."""
-    return weights if mask is None else zero_where_masked(weights, mask[:, None])
+    """Attention weights if any, zero for the queries that are masked."""
+    if weights is None or mask is None:
+        return weights
+    return zero_where_masked(weights, mask[:, None])
 
 
 def _others(m, count):

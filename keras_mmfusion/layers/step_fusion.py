@@ -89,7 +89,7 @@ class _StepFold(FusionLayer):
                 name="weights_dropout",
             )
 
-    def fuse(self, streams, masks, training):
+    def fuse(self, streams, masks, training, with_scores):
         guide, guided = streams
         guide_mask, guided_mask = masks or (None, None)
         resampling, covered, merged = self.align(guide, guide_mask, guided, guided_mask)
@@ -109,6 +109,7 @@ class _StepFold(FusionLayer):
             causal=self.causal,
             dropout=self.weights_dropout,
             training=training,
+            with_weights=with_scores,
         )
         local = self.local_conv(zero_where_masked(attended, covered))
         local = zero_where_masked(local, covered) + first
@@ -216,17 +217,22 @@ class StepFusion(_StepFold):
             self.folds.append(layer)
             first = (*first[:2], self.dim)
 
-    def fuse(self, streams, masks, training):
+    def fuse(self, streams, masks, training, with_scores):
         masks = masks or [None] * len(streams)
         fused, fused_mask, scores = streams[0], masks[0], []
         for fold, other, mask in zip(self.folds, streams[1:], masks[1:], strict=True):
             pair, pair_masks = [fused, other], [fused_mask, mask]
-            fused, weights = fold(
-                pair, mask=pair_masks, training=training, return_attention_scores=True
+            fused = fold(
+                pair,
+                mask=pair_masks,
+                training=training,
+                return_attention_scores=with_scores,
             )
+            if with_scores:
+                fused, weights = fused
+                scores += weights
             if fused_mask is not None:
                 fused_mask = self.merged_mask(pair, pair_masks)
-            scores += weights
         return fused, scores
 
     def attention_names(self, names):

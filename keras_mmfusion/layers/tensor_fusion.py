@@ -131,7 +131,7 @@ class TensorFusion(PooledFusion):
         size = math.prod(width + 1 for width in self.widths)
         self.projection.build((None, None, size))
 
-    def fuse(self, streams, masks, training):
+    def fuse(self, streams, masks, training, with_scores):
         product = None
         vectors, present = self.vectors(streams, masks)
         for x, mask, reduce in zip(vectors, present, self.reductions, strict=True):
