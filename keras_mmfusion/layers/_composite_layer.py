@@ -24,6 +24,18 @@ class CompositeLayer(keras.layers.Layer):
             return policy[f"{self.path}/{name}"]
         return policy
 
+    def through(self, layer, *args, **kwargs):
+        """`layer(*args, **kwargs)`, for a child that has been built.
+
+        What Keras does around `call` takes longer than a small product of matrices
+        where nothing is compiled. Dtypes are set already by the call of this layer, so
+        a child of the same dtype needs nothing of it, unless it is quantised.
+        """
+        same = layer.compute_dtype == self.compute_dtype
+        if same and layer.quantization_mode is None:
+            return layer.call(*args, **kwargs)
+        return layer(*args, **kwargs)
+
     def get_config(self):
         config = super().get_config()
         if isinstance(self.dtype_policy, keras.dtype_policies.DTypePolicyMap):

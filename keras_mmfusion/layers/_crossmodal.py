@@ -65,10 +65,11 @@ class _CrossmodalBlock(CompositeLayer):
                 return x
             return self.residual_dropout(x, training=training)
 
-        normed = self.norm(query)
+        normed = self.through(self.norm, query)
         # One normalisation for both, as the authors have it.
-        source = normed if source is None else self.norm(source)
-        answer = self.attention(
+        source = normed if source is None else self.through(self.norm, source)
+        answer = self.through(
+            self.attention,
             normed,
             source,
             source_mask=source_mask,
@@ -77,8 +78,8 @@ class _CrossmodalBlock(CompositeLayer):
         )
         answer, weights = answer if with_weights else (answer, None)
         x = query + dropped(answer)
-        hidden = dropped(self.ff_in(self.ff_norm(x)))
-        return x + dropped(self.ff_out(hidden)), weights
+        hidden = self.through(self.ff_in, self.through(self.ff_norm, x))
+        return x + dropped(self.through(self.ff_out, dropped(hidden))), weights
 
 
 class CrossmodalTransformer(CompositeLayer):
@@ -138,7 +139,8 @@ class CrossmodalTransformer(CompositeLayer):
             source = self._embed(source, source_positions, training)
         scores = []
         for block in self.blocks:
-            x, weights = block(
+            x, weights = self.through(
+                block,
                 x,
                 source,
                 source_mask=source_mask,
@@ -146,7 +148,7 @@ class CrossmodalTransformer(CompositeLayer):
                 with_weights=with_weights,
             )
             scores.append(weights)
-        return self.norm(x), scores
+        return self.through(self.norm, x), scores
 
     def _embed(self, x, positions, training):
         waves = ops.cast(sinusoids(positions, self.dim), x.dtype)

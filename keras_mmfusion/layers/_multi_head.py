@@ -45,9 +45,9 @@ class MultiHead(CompositeLayer):
 
     def call(self, query, source, source_mask=None, training=None, with_weights=False):
         attended, weights = guided_attention(
-            self.query_projection(query),
-            self.key_projection(source),
-            self.value_projection(source),
+            self.through(self.query_projection, query),
+            self.through(self.key_projection, source),
+            self.through(self.value_projection, source),
             self.num_heads,
             key_mask=source_mask,
             causal=self.causal,
@@ -55,7 +55,7 @@ class MultiHead(CompositeLayer):
             training=training,
             with_weights=with_weights,
         )
-        output = self.output_projection(attended)
+        output = self.through(self.output_projection, attended)
         if source_mask is not None:
             answered = answered_steps(source_mask, self.causal)
             output = zero_where_masked(output, answered)

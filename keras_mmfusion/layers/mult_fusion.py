@@ -183,13 +183,15 @@ class MulTFusion(FusionLayer):
         masks = masks or [None] * len(streams)
         positions = self._positions(streams, masks)
         projected = [
-            project(x) for project, x in zip(self.projections, streams, strict=True)
+            self.through(project, x)
+            for project, x in zip(self.projections, streams, strict=True)
         ]
         crossmodal, scores, read, merged = iter(self.crossmodal), [], [], masks[0]
         for m, (memory, mask) in enumerate(zip(self.memories, masks, strict=True)):
             reinforced = []
             for n in _others(m, len(streams)):
-                output, weights = next(crossmodal)(
+                output, weights = self.through(
+                    next(crossmodal),
                     projected[m],
                     projected[n],
                     query_positions=positions[m],
@@ -200,7 +202,8 @@ class MulTFusion(FusionLayer):
                 )
                 reinforced.append(output)
                 scores += [_of_valid(w, mask) for w in weights]
-            output, weights = memory(
+            output, weights = self.through(
+                memory,
                 ops.concatenate(reinforced, axis=-1),
                 query_positions=positions[m],
                 source_mask=mask,
