@@ -198,6 +198,38 @@ def test_tables_from_a_zoo(tmp_path):
         module.replace_block("no markers", "results", "")
 
 
+def test_the_page_of_benchmarks(monkeypatch):
+    """Tables and chart are those of the CSV files, and goals are judged by them."""
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    module = importlib.import_module("make_benchmarks")
+    text = module.PAGE.read_text(encoding="utf-8")
+    results = module.read(module.FOLDER)
+    assert module.page(text, results) == text
+    assert module.digest(module.FOLDER) in module.CHART.read_text(encoding="utf-8")
+
+    row = {"fusion": "mult", "backend": "jax", "call": "step", "ms": "100"}
+    row |= {"ratio": "0.3", "reference": "original MulT", "reference_ms": "300"}
+    other = row | {"ratio": "0.1", "reference": "another MulT"}
+    grown = {"backend": "torch", "call": "step", "growth": "3.9"}
+    made = {"fusions": [other, row], "attention_memory": [grown]}
+    made["pictures"] = [{"picture": "GASF", "backend": "torch", "ratio": "0.25"}]
+    lines = module.goals(made).split("\n")
+    assert (
+        "| MulT, beside the original: training step | ≤ 0.33 |  | 0.30 met |  |"
+        in lines
+    )
+    last = "memory of attention when steps double: training step"
+    assert lines[-1] == f"| {last} | ≤ 2.50 |  |  | 3.90 missed |"
+    assert "| ≤ 0.20 |  |  | 0.25 missed |" in lines[6]
+    # 12 matrices of 30 × 30 in each of 30 blocks and of 60 × 60 in each of 15, products
+    # of queries and keys, projections and read-out: by hand.
+    tokens = 1024 * (30 * (12 * 900 + 1920) + 15 * (12 * 3600 + 3840) + 27_000)
+    assert module.mult_flop(32) == 6 * (tokens + 32 * (2 * 180**2 + 180 * 300))
+    assert "(6.87 in the original" in module.arithmetic([row])
+    worse = {**results, "fusions": [r | {"ms": "1e9"} for r in results["fusions"]]}
+    assert module.page(text, worse) != text
+
+
 def test_the_command_for_tests_is_written_once():
     """`.ci/run` takes the line after this marker."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")

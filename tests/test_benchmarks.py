@@ -1,0 +1,165 @@
+"""The scripts in benchmarks/ run and print what makes sense. No time is judged."""
+
+import csv
+import importlib
+import io
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+BACKEND = keras.backend.backend()
+# What stands in for a checkout of the original: a fusion with its arguments.
+MODEL = """
+import torch
+
+
+class LMF(torch.nn.Module):
+    def __init__(self, sizes, hidden, text_out, dropouts, output_dim, rank):
+        super().__init__()
+        self.layer = torch.nn.Linear(sum(sizes), output_dim * rank)
+
+    def forward(self, audio, video, text):
+        x = self.audio_subnet(audio), self.video_subnet(video), self.text_subnet(text)
+        return self.layer(torch.cat(x, -1))
+"""
+
+
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+
+
+def load(name):
+    return importlib.import_module(name)
+
+
+def printed(script, *arguments):
+    """Rows of a smoke run on the backend of this test."""
+    command = [sys.executable, str(ROOT / "benchmarks" / script), "--smoke"]
+    command += ["--backends", BACKEND, *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr[-2000:]
+    return list(csv.DictReader(io.StringIO(result.stdout)))
+
+
+def check_times(row):
+    """Numbers above zero, medians within their ranges."""
+    for name in ("ms", "ratio"):
+        least, middle, most = (float(row[name + end]) for end in ("_min", "", "_max"))
+        assert 0 < least <= middle <= most, row
+    assert float(row["reference_ms"]) > 0 and row["turns"] == "2", row
+    if sys.platform == "linux":
+        assert 0 <= float(row["memory_mb"]) < 500, row
+        assert 0 <= float(row["reference_memory_mb"]) < 500, row
+
+
+def test_fusions(tmp_path):
+    pytest.importorskip("torch")
+    (tmp_path / "model.py").write_text(MODEL, encoding="utf-8")
+    fusions = load("fusions")
+    dim = fusions.SMOKE["features"]
+    arguments = ("--fusions", "lmf", "attention", "--peer", str(tmp_path))
+    rows = printed("fusions.py", *arguments)
+    keys = [(row["fusion"], row["call"], row["clock"]) for row in rows]
+    calls, clocks = ("forward", "step"), ("wall", "cpu")
+    names = ("lmf", "attention")
+    assert keys == [(n, a, b) for n in names for a in calls for b in clocks]
+    # A bias for each projection but that of the keys, in two stages.
+    cascade = 2 * (4 * dim**2 + 3 * dim)
+    lmf = 3 * (dim + 1) * 4 * dim + 4 + dim
+    expected = {
+        "lmf": (lmf, (3 * dim + 1) * 4 * dim, "original LMF"),
+        "attention": (cascade, cascade, "by hand"),
+    }
+    for row in rows:
+        check_times(row)
+        ours, theirs, reference = expected[row["fusion"]]
+        assert row["backend"] == BACKEND and row["reference"] == reference
+        assert int(row["parameters"]) == ours
+        assert int(row["reference_parameters"]) == theirs
+
+
+def test_all_fusions_are_measured():
+    from keras_mmfusion.models.fusions import FUSIONS
+
+    fusions = load("fusions")
+    assert fusions.names() == [*FUSIONS, fusions.CASCADE]
+    streams = fusions.make_streams(**fusions.SMOKE)
+    for name in FUSIONS:
+        layer = fusions.make_fusion(name, fusions.SMOKE["features"])
+        assert type(layer) is FUSIONS[name]
+        assert np.isfinite(keras.ops.convert_to_numpy(layer(streams))).all()
+
+
+def test_what_is_no_checkout_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="checkout of a fusion has one of the files"):
+        load("originals").find([str(tmp_path)])
+
+
+def test_pictures():
+    pytest.importorskip("pyts")
+    rows = printed("pictures.py", "--pictures", "GASF", "MTF, small")
+    assert [(row["picture"], row["clock"]) for row in rows] == [
+        (picture, clock)
+        for picture in ("GASF", "MTF, small")
+        for clock in ("wall", "cpu")
+    ]
+    for row in rows:
+        check_times(row)
+        assert row["backend"] == BACKEND and row["reference"] == "pyts"
+
+
+def test_attention_memory():
+    module = load("attention_memory")
+    rows = printed("attention_memory.py")
+    assert [(row["call"], int(row["steps"])) for row in rows] == [
+        (call, steps) for call in ("forward", "step") for steps in module.SMOKE
+    ]
+    used = {"forward 64": 3_000_000, "forward 128": 9_000_000}
+    used |= {"step 64": 4_000_000, "step 128": None}
+    growth = [row.get("growth") for row in module.rows(used, (64, 128))]
+    assert growth == [None, "3.00", None, None]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_memory_of_a_known_call():
+    peak = load("turns").peak_memory(lambda: np.ones(4_000_000))
+    assert peak is None or 31e6 < peak < 40e6
+
+
+def test_ratios_are_those_of_neighbours():
+    turns = load("turns")
+    ours = [{"cpu": s} for s in (0.001, 0.004, 0.002)]
+    theirs = [{"cpu": s} for s in (0.002, 0.004, 0.008)]
+    assert turns.compare(ours, theirs, "cpu") == {
+        "ms": "2",
+        "ms_min": "1",
+        "ms_max": "4",
+        "reference_ms": "4",
+        "ratio": "0.5",
+        "ratio_min": "0.25",
+        "ratio_max": "1",
+    }
+    assert set(turns.compare(ours, None, "cpu")) == {"ms", "ms_min", "ms_max"}
+
+
+@pytest.mark.parametrize(
+    "other, equal", [([1.0, 3.0], True), ([1.0, 3.1], False), ([1.0, 1.0], False)]
+)
+def test_unequal_outputs_are_not_compared(other, equal):
+    turns = load("turns")
+    ours, theirs = (
+        SimpleNamespace(case="x", ask=lambda *_, values=values: values)
+        for values in ([1.0, 3.0], other)
+    )
+    if equal:
+        turns.check_equal(ours, theirs)
+        return
+    with pytest.raises(ValueError, match="differ"):
+        turns.check_equal(ours, theirs)
