@@ -10,6 +10,7 @@ from keras_mmfusion.layers.conv_lstm_fusion_cell import (
 from keras_mmfusion.layers.cross_attention_fusion import (
     CrossAttentionFusion as CrossAttentionFusion,
 )
+from keras_mmfusion.layers.frame_pooling import FramePooling as FramePooling
 from keras_mmfusion.layers.gramian_angular_field import (
     GramianAngularField as GramianAngularField,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "ConvLSTMFusion",
     "ConvLSTMFusionCell",
     "CrossAttentionFusion",
+    "FramePooling",
     "GramianAngularField",
     "LSTMEncoder",
     "LowRankFusion",

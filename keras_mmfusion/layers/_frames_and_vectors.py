@@ -26,9 +26,9 @@ def one_step(shape, rank):
 
 def check_shapes(shapes):
     """The shapes of frames and vectors, either of them None."""
-    if shapes and not isinstance(shapes[0], (list, tuple, type(None))):
-        shapes = [shapes, None]
-    if len(shapes) == 1 and isinstance(shapes[0], (list, tuple)):
+    if not any(isinstance(shape, (list, tuple)) for shape in shapes):
+        shapes = [shapes, None]  # of frames alone
+    if len(shapes) == 1:
         shapes = [shapes[0], None]
     if len(shapes) != 2:
         raise ValueError(

@@ -28,8 +28,9 @@ class FusionClassifier(NamedModel):
         encoders: dict, name of a modality to a Keras layer or model that yields
             `(batch, time, features)`; `None` to fuse a modality as it is.
         fusion: str or layer. One of `keras_mmfusion.models.FUSIONS`, such as
-            `"atd"`, `"lmf"` or `"concat"`, or a fusion layer. Not used when there
-            is one modality only. Defaults to `"atd"`.
+            `"atd"`, `"lmf"` or `"concat"`, a fusion layer, or a Keras model of all
+            encoded modalities, images included, that gives `(batch, time, features)`.
+            Not used when there is one modality only. Defaults to `"atd"`.
         num_classes: int. `0` leaves the head out: the model then returns the
             features before it. Defaults to `2`.
         dim: int. Width of the fused features. Defaults to `64`.
@@ -131,8 +132,10 @@ class FusionClassifier(NamedModel):
             name: keras.Input(shape, name=name, dtype="float32")
             for name, shape in inputs.items()
         }
+        # Fusion layers take sequences; a network may take images as well.
+        ranks = (3, 4, 5) if isinstance(fusion, keras.Model) else (3,)
         features = [
-            _encode(name, tensor, encoders[name], policy)
+            _encode(name, tensor, encoders[name], policy, ranks)
             for name, tensor in tensors.items()
         ]
         if len(features) == 1:
@@ -302,7 +305,7 @@ class FusionClassifier(NamedModel):
         return {name: predicted[name] for name in layers}
 
 
-def _encode(name, tensor, encoder, policy):
+def _encode(name, tensor, encoder, policy, ranks):
     filled, present = SplitMissing(name=f"{name}_missing", dtype=policy)(tensor)
     if encoder is None:
         encoded = filled
@@ -310,7 +313,7 @@ def _encode(name, tensor, encoder, policy):
         encoded = encoder(filled, mask=present)
     else:
         encoded = encoder(filled)
-    if len(encoded.shape) != 3:
+    if len(encoded.shape) not in ranks:
         raise ValueError(
             f"The encoder of {name!r} must yield (batch, time, features). "
             f"Received: an output of shape {tuple(encoded.shape)}."

@@ -9,6 +9,7 @@ from keras_mmfusion.layers.low_rank_fusion import LowRankFusion
 from keras_mmfusion.layers.mult_fusion import MulTFusion
 from keras_mmfusion.layers.step_fusion import StepFusion
 from keras_mmfusion.layers.tensor_fusion import TensorFusion
+from keras_mmfusion.models._network_fusion import NetworkFusion
 
 FUSIONS = {
     "atd": ATDFusion,
@@ -28,7 +29,7 @@ def get_fusion(fusion, dim, options=None, name="fusion", dtype=None, every_step=
     Args:
         fusion: str, a key of `FUSIONS`, or a layer that obeys the fusion contract
             (list of `(batch, time, features)` to `(batch, time_1, dim)` or
-            `(batch, 1, dim)`).
+            `(batch, 1, dim)`), or a model that does, for images too.
         dim: int. Width of the fused features; not used for a layer.
         options: dict. Further arguments of the layer. Defaults to `None`.
         name: str. Name of the layer. Defaults to `"fusion"`.
@@ -48,6 +49,8 @@ def get_fusion(fusion, dim, options=None, name="fusion", dtype=None, every_step=
     layer = get_fusion("atd", dim=32, options={"num_heads": 4})
     ```
     """
+    if isinstance(fusion, keras.Model) and not options:
+        return NetworkFusion(fusion, name=name)
     if isinstance(fusion, keras.layers.Layer):
         if options:
             raise ValueError(

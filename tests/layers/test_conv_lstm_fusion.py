@@ -84,6 +84,15 @@ def test_without_vectors_it_is_the_conv_lstm_of_keras(strides, padding):
         assert_close(run(ours, x), expected, 1e-6)
 
 
+def test_frames_alone_in_a_model():
+    frames = inputs("video")[0]
+    layer = make(return_sequences=True)
+    placeholder = keras.Input((None, 5, 4, 2))
+    model = keras.Model(placeholder, layer(placeholder))
+    assert model.output.shape == (None, None, 5, 4, 3)
+    assert_close(run(model, frames), run(layer, [frames, None]), 1e-6)
+
+
 def test_it_starts_as_the_conv_lstm_of_keras():
     layer = make()
     run(layer, inputs())

@@ -83,6 +83,7 @@ CASES = {
         [(2, 5, 4, 3, 2), (2, 5, 6)],
         [STEP_MASK[:, :5], STEP_MASK[:, 2:]],
     ),
+    "frame_pooling": (L.FramePooling, [(2, 3, 5, 4, 2)], None),
     "conv_lstm_image": (
         lambda: L.ConvLSTMFusion(3, (3, 2), strides=2, return_state=True),
         [(2, 5, 4, 2), (2, 7, 6)],
