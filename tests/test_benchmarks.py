@@ -14,6 +14,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 BACKEND = keras.backend.backend()
+# These start many processes; which backend they measure is all that differs.
+once = pytest.mark.skipif(BACKEND != "torch", reason="once is enough")
 # What stands in for a checkout of the original: a fusion with its arguments.
 MODEL = """
 import torch
@@ -59,6 +61,7 @@ def check_times(row):
         assert 0 <= float(row["reference_memory_mb"]) < 500, row
 
 
+@once
 def test_fusions(tmp_path):
     pytest.importorskip("torch")
     (tmp_path / "model.py").write_text(MODEL, encoding="utf-8")
@@ -102,6 +105,7 @@ def test_what_is_no_checkout_is_refused(tmp_path):
         load("originals").find([str(tmp_path)])
 
 
+@once
 def test_pictures():
     pytest.importorskip("pyts")
     rows = printed("pictures.py", "--pictures", "GASF", "MTF, small")
@@ -115,6 +119,7 @@ def test_pictures():
         assert row["backend"] == BACKEND and row["reference"] == "pyts"
 
 
+@once
 def test_attention_memory():
     module = load("attention_memory")
     rows = printed("attention_memory.py")
