@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -63,7 +64,9 @@ def test_every_backend_and_the_worst_exit_code(run):
 def test_all_pass_and_arguments_are_handed_on(run):
     result = run("none", "-k", "this", CI="")
     assert result.returncode == 0
-    assert result.stdout.count("1 passed, 1 deselected in ") == 2 * len(INSTALLED)
+    # Several processes do not say what they left out.
+    passed = re.findall(r"\b1 passed(?:, 1 deselected)? in ", result.stdout)
+    assert len(passed) == 2 * len(INSTALLED)
 
 
 def test_one_backend_runs_in_this_process(run):
