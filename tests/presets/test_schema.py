@@ -15,7 +15,7 @@ KEYWORDS = {
     *("properties", "required", "additionalProperties", "propertyNames", "items"),
     *("minimum", "maximum"),
 }
-DELETE = object()
+DELETE = Ellipsis  # Has the same name in every process, as tests in several need.
 # A path in the metadata of `saved`, and what is put there.
 WRONG = [
     (["surprise"], 1),
