@@ -109,7 +109,9 @@ def test_interrupted_download(cache, server, saved_once, pack):
         ended.wait()
 
     server.send_file = slowly
-    code = "import sys; from keras_mmfusion import presets; presets.info(sys.argv[1])"
+    # What runs in the background has Ctrl-C ignored, and its children likewise.
+    code = "import sys, signal; signal.signal(2, signal.default_int_handler)"
+    code += "; from keras_mmfusion import presets; presets.info(sys.argv[1])"
     child = subprocess.Popen(
         [sys.executable, "-c", code, address],
         env={**os.environ, "KERAS_BACKEND": "numpy"},

@@ -32,7 +32,8 @@ def test_metadata_is_filled_in(saved, model):
     assert set(metadata["files"]) == set(contents(saved)) - {"metadata.json"}
     assert metadata["metrics"]["accuracy"]["mean"] == 0.75
     assert (saved / "README.md").read_text() == "# Tiny\n"
-    assert (saved / "config.json").read_text().startswith("{\n  ")
+    assert (saved / "metadata.json").read_text().startswith("{\n  ")
+    assert (saved / "config.json").read_text().startswith('{"module":')
 
 
 def test_metadata_of_a_preset_may_be_given_again(saved, tmp_path):
@@ -160,7 +161,11 @@ def test_arguments_are_checked(model, tmp_path, arguments, message):
 
 def test_large_golden_arrays(model, inputs, tmp_path, monkeypatch):
     monkeypatch.setattr(_save._json, "MAX_BYTES", 10_000)
-    many = {name: np.repeat(value, 100, axis=0) for name, value in inputs.items()}
+    rng = np.random.default_rng(0)  # Which no compression makes smaller.
+    many = {
+        name: rng.normal(size=(1000, *value.shape[1:])).astype("float32")
+        for name, value in inputs.items()
+    }
     with pytest.raises(ValueError, match=r"Golden .* must fit in 10,000 bytes"):
         presets.save(model, tmp_path / "x", golden=many)
 
