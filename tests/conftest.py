@@ -15,6 +15,7 @@ sys.path.append(str(ROOT))
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+MOST_MAPS = 25_000
 # The tests compile much and compute little, most of all on JAX.
 FLAGS = "--xla_llvm_disable_expensive_passes=true --xla_backend_optimization_level=0"
 if os.environ.get("KERAS_BACKEND") == "jax":
@@ -56,6 +57,23 @@ def _seed_and_session():
     keras.config.set_dtype_policy("float32")
     # Collecting garbage after each of many small tests would take half of the time.
     keras.utils.clear_session(free_memory=False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _room_for_programs():
+    """Let go of what JAX compiled before Linux refuses to map more of it.
+
+    A process may have 65,530 maps; a program takes some, and one too many ends it.
+    """
+    yield
+    maps = Path("/proc/self/maps")
+    if keras.backend.backend() != "jax" or not maps.exists():
+        return
+    if maps.read_bytes().count(b"\n") > MOST_MAPS:
+        import jax
+
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture(autouse=True)
