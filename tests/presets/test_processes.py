@@ -110,7 +110,7 @@ def test_interrupted_download(cache, server, saved_once, pack):
 
     server.send_file = slowly
     # What runs in the background has Ctrl-C ignored, and its children likewise.
-    code = "import sys, signal; signal.signal(2, signal.default_int_handler)"
+    code = "import sys; from signal import *; signal(SIGINT, default_int_handler)"
     code += "; from keras_mmfusion import presets; presets.info(sys.argv[1])"
     child = subprocess.Popen(
         [sys.executable, "-c", code, address],
