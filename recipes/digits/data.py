@@ -1,0 +1,59 @@
+"""The pairs that a network of the digits study is trained and scored on."""
+
+import keras
+import numpy as np
+
+from keras_mmfusion.datasets.digit_batches import MODALITIES, DigitBatches
+
+# Ratios of powers, from clean to drowned: the axes of the paper's heat maps.
+LEVELS = (None, 16.0, 8.0, 4.0, 2.0, 1.0, 0.5, 0.25, 0.125, 0.0625)
+# What the networks are trained with: as in Fig. 3, and without noise.
+NOISE = {"noisy": {"image": 0.25, "sound": 0.5}, "original": {}}
+
+
+class Parts(keras.utils.PyDataset):
+    """Batches of one pass over `batches`, a part of them in each epoch.
+
+    A training that sees every pair once can be watched, and goes on after an
+    interruption, only if it has epochs. NaN stands for what is not among the
+    modalities of `batches`. A callback sets `epoch`.
+    """
+
+    def __init__(self, batches, parts=1):
+        super().__init__()
+        self.batches, self.epoch = batches, 0
+        self.steps = len(batches) // parts
+
+    def __len__(self):
+        return self.steps
+
+    def __getitem__(self, index):
+        x, labels = self.batches[self.epoch * self.steps + index]
+        for name in set(MODALITIES) - set(x):
+            shape = self.batches.preprocessor.shapes[name]
+            x[name] = np.full((len(labels), *shape), np.nan, "float32")
+        return x, labels
+
+
+class EpochOf(keras.callbacks.Callback):
+    """Tell the data which epoch it is, after an interruption too."""
+
+    def __init__(self, parts):
+        super().__init__()
+        self.parts = parts
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.parts.epoch = epoch
+
+
+def pairs(digits, split, count, seed, snr, modalities=MODALITIES, **kwargs):
+    """`count` pairs of a split, the same for every network of this seed."""
+    return DigitBatches(
+        digits,
+        split,
+        numbers=digits.pairs[split].sample(min(count, len(digits.pairs[split])), seed),
+        snr=snr,
+        modalities=modalities,
+        seed=seed,
+        **kwargs,
+    )

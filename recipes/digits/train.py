@@ -1,0 +1,151 @@
+"""Train the networks of the digits study, all on the same pairs.
+
+    KERAS_BACKEND=tensorflow python recipes/digits/train.py --network initial
+
+A run is one training of one network with one seed, one pass over the pairs as in the
+paper. It leaves its weights and its log under `runs/`; runs that are complete are
+skipped, a run that was killed goes on from its last part. Nothing here looks at the
+pairs to test on.
+"""
+
+import argparse
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import architecture
+import data
+import keras
+
+from keras_mmfusion.datasets import digits as dataset
+
+# Both inputs, fused at three depths; or the first of these networks with one input.
+ALONE = ("image", "sound")
+NETWORKS = (*architecture.NETWORKS, *ALONE)
+# Of one pass over the pairs: to watch it, and to go on after an interruption.
+PARTS = 12
+VALIDATION_SEED = 1000
+
+
+def main():
+    args = parse_arguments()
+    keras.config.set_dtype_policy(args.precision)
+    digits = dataset.load_digits(args.protocol, args.data, seed=args.turn)
+    for seed in args.seeds:
+        for network in args.network:
+            run(args, digits, network, seed)
+
+
+def run(args, digits, network, seed):
+    """Train one network, or leave it if it is there already."""
+    folder = folder_of(args.output, args.protocol, args.noise, network, seed)
+    if (folder / "run.json").exists():
+        print(f"{folder}: complete", flush=True)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    keras.utils.set_random_seed(seed)
+    model = build(network, args.size)
+    settings = {
+        "snr": data.NOISE[args.noise],
+        "modalities": seen_by(network),
+        "preprocessor": model.preprocessor,
+        "batch_size": args.batch_size,
+    }
+    training = data.pairs(digits, "train", args.pairs, seed, **settings)
+    validation = data.pairs(
+        digits, "validation", args.validation, VALIDATION_SEED, **settings
+    )
+    parts = data.Parts(training, args.parts)
+    model.compile(
+        optimizer=keras.optimizers.Adam(args.learning_rate),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=keras.backend.backend() == "jax",
+    )
+    start = time.time()
+    history = model.fit(
+        parts,
+        epochs=args.parts,
+        validation_data=data.Parts(validation),
+        shuffle=False,
+        verbose=2 if args.quiet else 1,
+        callbacks=[
+            data.EpochOf(parts),
+            keras.callbacks.BackupAndRestore(folder / "backup"),
+            keras.callbacks.CSVLogger(folder / "train_log.csv", append=True),
+            *([keras.callbacks.TensorBoard(folder)] if args.tensorboard else []),
+        ],
+    )
+    model.save_weights(folder / "model.weights.h5")
+    (folder / "run.json").write_text(
+        json.dumps(
+            {
+                "command": "python recipes/digits/train.py"
+                f" --protocol {args.protocol} --noise {args.noise}"
+                f" --network {network} --size {args.size}",
+                "commit": commit(),
+                "backend": keras.backend.backend(),
+                "keras": keras.__version__,
+                "size": args.size,
+                "pairs": min(args.parts * len(parts) * args.batch_size, args.pairs),
+                "parameters": model.count_params(),
+                "seconds": round(time.time() - start),
+                "validation_accuracy": history.history["val_accuracy"][-1],
+            },
+            indent=2,
+        )
+    )
+
+
+def build(network, size):
+    """One of `NETWORKS`, untrained."""
+    return architecture.build("initial" if network in ALONE else network, size)
+
+
+def seen_by(network):
+    """The modalities that a network is given."""
+    return (network,) if network in ALONE else ALONE
+
+
+def folder_of(output, protocol, noise, network, seed):
+    return Path(output) / protocol / noise / network / f"seed{seed}"
+
+
+def commit():
+    """The commit that is checked out, if this is a checkout."""
+    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    found = subprocess.run(git, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or "unknown"
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--protocol", choices=dataset.PROTOCOLS, default="digits")
+    parser.add_argument(
+        "--turn", type=int, default=0, help="of digits_speaker: who is tested on"
+    )
+    parser.add_argument("--noise", choices=data.NOISE, default="noisy")
+    parser.add_argument("--network", nargs="+", choices=NETWORKS, default=NETWORKS)
+    parser.add_argument("--size", choices=architecture.SIZES, default="tiny")
+    parser.add_argument("--seeds", type=int, nargs="+", default=range(3))
+    parser.add_argument("--pairs", type=int, default=87_516, help="to train on")
+    parser.add_argument("--validation", type=int, default=1_024, help="pairs")
+    parser.add_argument("--parts", type=int, default=PARTS, help="reports of a run")
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--precision", default="float32")
+    parser.add_argument("--data", help="folder with mnist/ and fsdd/")
+    parser.add_argument("--output", default="runs/digits")
+    parser.add_argument("--tensorboard", action="store_true")
+    parser.add_argument("--quiet", action="store_true", help="one line a part")
+    parser.add_argument("--smoke", action="store_true", help="a minute, on the CPU")
+    args = parser.parse_args()
+    if args.smoke:
+        args.seeds, args.parts, args.batch_size = [0], 2, 8
+        args.pairs, args.validation, args.size = 32, 8, "tiny"
+    return args
+
+
+if __name__ == "__main__":
+    main()
