@@ -9,17 +9,6 @@ INCH = 25.4
 SPEED = 25.0
 
 
-def figure_class():
-    """The class of figures, imported when the first one is drawn."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            "Drawing needs the package matplotlib: pip install 'keras_mmfusion[ecg]'"
-        ) from error
-    return Figure
-
-
 def voltage_range(trace, fs, start, stop):
     """Lowest and highest millivolt of the strips, and millimetres per millivolt."""
     part = trace[round(start * fs) : max(round(stop * fs), round(start * fs) + 2)]

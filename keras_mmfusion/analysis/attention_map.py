@@ -4,6 +4,8 @@ import re
 
 import numpy as np
 
+from keras_mmfusion.analysis._figure_class import figure_class
+
 COLUMNS = 3
 NOTHING = "#d9dce0"
 
@@ -55,7 +57,7 @@ def attention_map(model, x, sample=0, head=None, only=None):
     Reference:
         Ours; no equation of the papers.
     """
-    figure_class = _figure_class()
+    make_figure = figure_class()
     scores = model.attention_scores(x)
     names = list(scores) if only is None else list(only)
     unknown = [name for name in names if name not in scores]
@@ -74,17 +76,7 @@ def attention_map(model, x, sample=0, head=None, only=None):
         weights = weights.mean(0) if head is None else weights[head]
         drawn[name] = _without_nothing(weights)
     of_what = "mean over heads" if head is None else f"head {head}"
-    return scores, _draw(figure_class, drawn, f"Attention, {of_what}, sample {sample}")
-
-
-def _figure_class():
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            "Drawing needs the package matplotlib: pip install 'keras_mmfusion[plots]'"
-        ) from error
-    return Figure
+    return scores, _draw(make_figure, drawn, f"Attention, {of_what}, sample {sample}")
 
 
 def _without_nothing(weights):
@@ -94,10 +86,10 @@ def _without_nothing(weights):
     return np.where(rows & columns, weights, np.nan)
 
 
-def _draw(figure_class, drawn, title):
+def _draw(make_figure, drawn, title):
     columns = min(COLUMNS, len(drawn))
     rows = -(-len(drawn) // columns)
-    figure = figure_class(
+    figure = make_figure(
         figsize=(3.6 * columns + 0.9, 3.3 * rows + 0.5),
         facecolor="white",
         layout="constrained",

@@ -11,9 +11,9 @@ from keras_mmfusion.analysis._ecg_paper import (
     draw_paper,
     draw_scale,
     draw_trace,
-    figure_class,
     voltage_range,
 )
+from keras_mmfusion.analysis._figure_class import figure_class
 
 # Okabe and Ito: told apart with every kind of colour vision, and in print.
 COLOURS = {

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from keras_mmfusion.analysis._figure_class import figure_class
 from keras_mmfusion.cli import _records
 from keras_mmfusion.cli._outputs import staged
 from keras_mmfusion.cli._progress import progress_bar
@@ -139,12 +140,7 @@ def check_picture(path):
         raise RecordError(
             f"Cannot draw {path}: a picture ends in {', '.join(PICTURE_SUFFIXES)}."
         )
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            "Drawing needs the package matplotlib: pip install 'keras_mmfusion[ecg]'"
-        ) from error
+    figure_class()
 
 
 def draw(record, labels, path, window=None, reference=None):
