@@ -1,4 +1,4 @@
-"""The command `mmfusion`: label, evaluate and picture beats; list, export presets."""
+"""The command `mmfusion`: heart beats, digits, and the presets that know them."""
 
 import argparse
 import os
@@ -8,12 +8,13 @@ import warnings
 from keras_mmfusion._version import __version__
 
 _DESCRIPTION = """\
-Label the heart beats of ECG records with trained multimodal models.
+Trained multimodal models at work: heart beats of ECG records, and digits.
 
   mmfusion demo                          labels a real excerpt and draws it
   mmfusion annotate 100                  beats are detected, then labelled
   mmfusion annotate ecg.csv --fs 250     the same from a table in mV
   mmfusion evaluate mitdb/1*.hea         compares with the cardiologists' labels
+  mmfusion classify-digit 7.png 7.wav    names a digit that is seen, heard, or both
   mmfusion presets                       lists the trained models; info, verify, card
   mmfusion export atd_mitbih --format onnx --output atd_mitbih.onnx
                                          writes one to run without Keras
@@ -73,7 +74,14 @@ def main(argv=None):
 
 
 def _parser():
-    from keras_mmfusion.cli import annotate, demo, evaluate, export, presets
+    from keras_mmfusion.cli import (
+        annotate,
+        classify_digit,
+        demo,
+        evaluate,
+        export,
+        presets,
+    )
 
     parser = _Parser(
         prog="mmfusion",
@@ -84,7 +92,7 @@ def _parser():
         "--version", action="version", version=f"mmfusion {__version__}"
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (annotate, evaluate, demo, presets, export):
+    for module in (annotate, evaluate, demo, classify_digit, presets, export):
         module.add_parser(commands)
     return parser
 

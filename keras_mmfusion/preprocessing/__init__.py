@@ -1,11 +1,15 @@
 """From raw signals to model inputs: the same code in training and at inference."""
 
 from keras_mmfusion.preprocessing.beat_segments import BeatSegments as BeatSegments
+from keras_mmfusion.preprocessing.digit_image import (
+    read_digit_image as read_digit_image,
+)
 from keras_mmfusion.preprocessing.digit_inputs import (
     DigitPreprocessor as DigitPreprocessor,
 )
 from keras_mmfusion.preprocessing.ecg_beats import BeatInputs as BeatInputs
 from keras_mmfusion.preprocessing.ecg_beats import BeatPreprocessor as BeatPreprocessor
+from keras_mmfusion.preprocessing.silence import trim_silence as trim_silence
 from keras_mmfusion.preprocessing.spectrogram import (
     mask_spectrogram as mask_spectrogram,
 )

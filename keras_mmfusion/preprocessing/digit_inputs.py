@@ -176,7 +176,7 @@ class DigitPreprocessor:
         except ImportError as error:
             raise ImportError(
                 f"Bringing sound from {rate:g} to {self.rate:g} Hz needs the package "
-                "scipy: pip install scipy"
+                "scipy: pip install 'keras_mmfusion[digits]'"
             ) from error
         ratio = Fraction(self.rate / rate).limit_denominator(1000)
         return resample_poly(sound, ratio.numerator, ratio.denominator)

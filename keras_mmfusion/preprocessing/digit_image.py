@@ -1,0 +1,133 @@
+"""From a picture of a written digit to an image as in MNIST."""
+
+from pathlib import Path
+
+import numpy as np
+
+from keras_mmfusion.datasets.ecg_record import RecordError
+from keras_mmfusion.preprocessing.digit_inputs import IMAGE_SIZE
+
+# MNIST: the digit fits into this box; its centre of mass is in the middle.
+BOX = 20
+# Of the brightest ink: what counts as part of the digit.
+INK = 0.3
+
+
+def read_digit_image(path):
+    """Read a picture of one digit, of any size and colours, as MNIST would have it.
+
+    Args:
+        path: Path of a picture that Pillow can read.
+
+    Returns:
+        float32 array `(28, 28)`, from 0 (background) to 1, see `to_mnist`.
+
+    Raises:
+        RecordError: The file is missing, is no picture, or shows nothing.
+        ImportError: Pillow is not installed.
+
+    Example:
+
+    ```python
+    image = read_digit_image("seven.png")
+    image.shape  # (28, 28)
+    ```
+    """
+    try:
+        from PIL import Image, ImageOps
+    except ImportError as error:
+        raise ImportError(
+            "Reading pictures needs the package Pillow: "
+            "pip install 'keras_mmfusion[digits]'"
+        ) from error
+    path = Path(path)
+    if not path.is_file():
+        raise RecordError(f"No picture at {path}. Check the path and the name.")
+    try:
+        with Image.open(path) as picture:
+            upright = ImageOps.exif_transpose(picture)
+            if upright.mode.startswith("I") or upright.mode == "F":
+                grey = np.asarray(upright, "float32")
+            else:
+                # What is transparent shows white paper.
+                colours = upright.convert("RGBA")
+                paper = Image.new("RGBA", colours.size, "white")
+                paper.alpha_composite(colours)
+                grey = np.asarray(paper.convert("L"), "float32")
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise RecordError(
+            f"{path} is not a picture that Pillow can read ({error}). Convert it, for "
+            "example to PNG."
+        ) from error
+    try:
+        return to_mnist(grey)
+    except ValueError as error:
+        raise RecordError(f"{path}: {error}") from error
+
+
+def to_mnist(grey):
+    """A grey picture of one digit as MNIST has it.
+
+    The background is what the edge of the picture shows. Pictures of 28 x 28 pixels
+    keep their place; of others, the digit is cut out, scaled into 20 x 20 pixels, and
+    placed with its centre of mass in the middle.
+
+    Args:
+        grey: Array `(height, width)`, any scale.
+
+    Returns:
+        float32 array `(28, 28)`, 0 for background, 1 for ink.
+
+    Raises:
+        ValueError: There is nothing but background.
+
+    Example:
+
+    ```python
+    paper = np.full((90, 60), 255.0)
+    paper[10:80, 28:32] = 0.0  # a black one on white paper
+    image = to_mnist(paper)
+    assert image[14, 14] > 0.5 and image[14, 2] == 0
+    ```
+
+    Reference:
+        LeCun et al., "Gradient-based learning applied to document recognition",
+        1998, section III.A, for size and centre.
+    """
+    from PIL import Image
+
+    grey = np.asarray(grey, "float32")
+    edge = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    ink = np.abs(grey - np.median(edge))
+    strongest = ink.max()
+    if not strongest > 0.05 * max(np.abs(grey).max(), 1e-6):
+        raise ValueError(
+            "Expected a digit that stands out from its background. Received: a picture "
+            "of one shade. Give one with more contrast."
+        )
+    ink = ink / strongest
+    if ink.shape == (IMAGE_SIZE, IMAGE_SIZE):
+        return ink
+    rows, columns = (np.flatnonzero((ink > INK).any(axis=a)) for a in (1, 0))
+    ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    ink = np.where(ink > INK / 3, ink, 0.0).astype("float32")
+    scale = BOX / max(ink.shape)
+    height, width = (max(round(scale * n), 1) for n in ink.shape)
+    small = Image.fromarray(ink).resize((width, height), Image.Resampling.BOX)
+    small = np.asarray(small)
+    small = small / small.max()
+    return _centred(small)
+
+
+def _centred(digit):
+    """On an empty image, the centre of mass in its middle as far as it fits."""
+    image = np.zeros((IMAGE_SIZE, IMAGE_SIZE), "float32")
+    corner = []
+    for axis, size in enumerate(digit.shape):
+        mass = digit.sum(axis=1 - axis)
+        centre = (mass @ np.arange(size) + 0.5 * mass.sum()) / mass.sum()
+        start = round(IMAGE_SIZE / 2 - centre)
+        corner.append(min(max(start, 0), IMAGE_SIZE - size))
+    top, left = corner
+    image[top : top + digit.shape[0], left : left + digit.shape[1]] = digit
+    return image
