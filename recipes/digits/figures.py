@@ -1,0 +1,72 @@
+"""Heat maps of the digits study, over the noise of both modalities."""
+
+import data
+import numpy as np
+import scoring
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+TICKS = ["orig.", *(f"{level:g}" for level in data.LEVELS[1:])]
+DPI = 110
+
+
+def heat_maps(grids, noise):
+    """Accuracy of each fusion over both noises, and what early fusion gains.
+
+    Args:
+        grids: dict, as from `scoring.read_grids`.
+        noise: `"noisy"` or `"original"`, what the networks were trained with.
+
+    Returns:
+        matplotlib `Figure`.
+    """
+    networks = [n for n in ("initial", "second", "fc") if n in grids]
+    figure = Figure(figsize=(4 * len(networks), 7.4), dpi=DPI, layout="constrained")
+    axes = figure.subplots(2, len(networks), squeeze=False)
+    trained_at = data.NOISE[noise]
+    for column, network in enumerate(networks):
+        top, bottom = axes[:, column]
+        accuracy, _ = scoring.summary(grids[network])
+        image = _heat_map(top, accuracy, "viridis", 0.0, 1.0)
+        top.set_title(f"{network}: accuracy")
+        for axis in (top, bottom):
+            _mark(axis, trained_at)
+        if network == "initial":
+            key, bottom_of_legend = image, bottom
+            continue
+        found = scoring.compare(grids["initial"], grids[network])
+        limit = max(0.02, float(np.abs(found["difference"]).max()))
+        shown = _heat_map(bottom, found["difference"], "RdBu", -limit, limit)
+        sure = np.abs(found["difference"]) > 2 * found["spread"]
+        rows, columns = np.nonzero(sure)
+        bottom.plot(columns, rows, ".", color="#222222", markersize=4)
+        bottom.set_title(f"initial − {network}")
+        figure.colorbar(shown, ax=bottom, shrink=0.8, label="difference of accuracy")
+    bottom_of_legend.axis("off")
+    bottom_of_legend.text(
+        0.0,
+        0.95,
+        "Blue: the network that fuses\nin its first layer is better.\n"
+        "Dots: by more than two standard\ndeviations over seeds.\n"
+        "Square: the noise of training.",
+        va="top",
+        transform=bottom_of_legend.transAxes,
+    )
+    figure.colorbar(key, ax=axes[0, -1], shrink=0.8, label="accuracy")
+    return figure
+
+
+def _heat_map(axes, values, colours, low, high):
+    image = axes.imshow(values, cmap=colours, vmin=low, vmax=high)
+    axes.set_xticks(range(values.shape[1]), TICKS[: values.shape[1]], rotation=60)
+    axes.set_yticks(range(values.shape[0]), TICKS[: values.shape[0]])
+    axes.set_xlabel("signal-to-noise ratio of the image")
+    axes.set_ylabel("signal-to-noise ratio of the sound")
+    return image
+
+
+def _mark(axes, snr):
+    """A square around the levels of training."""
+    row, column = (data.LEVELS.index(snr.get(m)) for m in ("sound", "image"))
+    square = Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="white")
+    axes.add_patch(square)

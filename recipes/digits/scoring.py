@@ -1,0 +1,77 @@
+"""Accuracies over grids of noise, and whether one network beats another on them."""
+
+from pathlib import Path
+
+import numpy as np
+
+
+def read_grids(output, protocol, noise):
+    """`{network: accuracies}` of all that was scored, `(seeds, sound, image)`.
+
+    Levels are in the order of `data.LEVELS`. A network that does not hear has one
+    level of sound, one that does not see has one of images.
+    """
+    grids = {}
+    for file in sorted(Path(output, protocol, noise).glob("*/seed*/test.npz")):
+        scored = np.load(file)
+        right = scored["predicted"] == scored["labels"]
+        grids.setdefault(file.parts[-3], []).append(right.mean(axis=-1))
+    return {network: np.stack(seeds) for network, seeds in grids.items()}
+
+
+def summary(grids):
+    """Mean and sample standard deviation over seeds, `(sound, image)` each."""
+    spread = np.full(grids.shape[1:], np.nan)
+    if len(grids) > 1:
+        spread = grids.std(axis=0, ddof=1)
+    return grids.mean(axis=0), spread
+
+
+def compare(ours, other):
+    """Where `ours` is better than `other`, cell by cell.
+
+    Seed `i` of both was trained on the same pairs, so their difference is taken
+    seed by seed. A cell counts as sure where the mean difference is more than two
+    standard deviations over seeds from zero.
+
+    Args:
+        ours: array `(seeds, sound, image)` of accuracies.
+        other: the same of another network.
+
+    Returns:
+        dict of `"difference"` and `"spread"`, arrays `(sound, image)`: mean over
+        seeds and standard deviation; numbers of cells: `"cells"`, `"higher"`,
+        `"lower"`, `"surely_higher"`, `"surely_lower"`; and `"mean"`, the mean
+        difference over all cells, with its deviation over seeds `"mean_spread"`.
+    """
+    seeds = min(len(ours), len(other))
+    differences = ours[:seeds] - other[:seeds]
+    mean, spread = summary(differences)
+    of_seeds = differences.mean(axis=(1, 2))
+    return {
+        "difference": mean,
+        "spread": spread,
+        "cells": mean.size,
+        "higher": int((mean > 0).sum()),
+        "lower": int((mean < 0).sum()),
+        "surely_higher": int((mean > 2 * spread).sum()),
+        "surely_lower": int((mean < -2 * spread).sum()),
+        "mean": float(of_seeds.mean()),
+        "mean_spread": deviation(of_seeds),
+    }
+
+
+def in_words(found):
+    """A sentence on what `compare` found."""
+    return (
+        f"{100 * found['mean']:+.2f} ± {100 * found['mean_spread']:.2f} points of "
+        f"accuracy over all levels of noise. Higher in {found['higher']} of "
+        f"{found['cells']} cells, by more than two standard deviations over seeds in "
+        f"{found['surely_higher']}; lower in {found['lower']}, by more than two in "
+        f"{found['surely_lower']}."
+    )
+
+
+def deviation(values):
+    """Sample standard deviation; NaN of a single value."""
+    return float(values.std(ddof=1)) if len(values) > 1 else float("nan")
