@@ -21,8 +21,12 @@ def class_values(model, inputs):
     Example:
 
     ```python
+    from keras_mmfusion import presets
+
+    model = presets.load("convlstm_digits_initial")
+    image, sound = np.eye(28), np.sin(np.arange(4000))
     values = class_values(model, model.preprocessor(image, sound))
-    values[-1].argmax()  # the digit
+    assert values.shape == (41, 10)
     ```
 
     Reference:
@@ -50,8 +54,12 @@ def plot_digits(model, examples):
     Example:
 
     ```python
-    figure = plot_digits(model, {"seven": (model.preprocessor(image, sound), 7)})
-    figure.savefig("seven.png")
+    from keras_mmfusion import presets
+
+    model = presets.load("convlstm_digits_initial")
+    inputs = model.preprocessor(np.eye(28), np.sin(np.arange(4000)))
+    figure = plot_digits(model, {"a line and a tone": (inputs, None)})
+    figure.savefig("digit.png")
     ```
     """
     columns = len(examples)

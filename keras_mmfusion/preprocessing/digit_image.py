@@ -29,8 +29,13 @@ def read_digit_image(path):
     Example:
 
     ```python
-    image = read_digit_image("seven.png")
-    image.shape  # (28, 28)
+    from PIL import Image
+
+    paper = np.full((90, 60), 255, "uint8")
+    paper[10:80, 28:32] = 0
+    Image.fromarray(paper).save("one.png")
+    image = read_digit_image("one.png")
+    assert image.shape == (28, 28) and image[14, 14] > 0.5
     ```
     """
     try:
