@@ -1,14 +1,26 @@
 """The pairs that a network of the digits study is trained and scored on."""
 
+import functools
+
 import keras
 import numpy as np
 
 from keras_mmfusion.datasets.digit_batches import MODALITIES, DigitBatches
+from keras_mmfusion.datasets.digits import load_digits
 
 # Ratios of powers, from clean to drowned: the axes of the paper's heat maps.
 LEVELS = (None, 16.0, 8.0, 4.0, 2.0, 1.0, 0.5, 0.25, 0.125, 0.0625)
 # What the networks are trained with: as in Fig. 3, and without noise.
 NOISE = {"noisy": {"image": 0.25, "sound": 0.5}, "original": {}}
+
+
+@functools.lru_cache(maxsize=1)
+def load(protocol, seed, folder=None):
+    """`Digits` of a protocol. Of `digits_speaker`, each seed tests on another speaker.
+
+    Of `digits` the split is the same for all seeds, as in the paper.
+    """
+    return load_digits(protocol, folder, seed if protocol == "digits_speaker" else 0)
 
 
 class Parts(keras.utils.PyDataset):

@@ -24,10 +24,9 @@ TEST_SEED = 2000
 
 def main():
     args = parse_arguments()
-    digits = None
     for run in unscored(args):
-        digits = digits or dataset.load_digits(args.protocol, args.data, args.turn)
-        score_run(run, digits, args)
+        seed = int(run.name.removeprefix("seed"))
+        score_run(run, data.load(args.protocol, seed, args.data), args)
     print_tables(scoring.read_grids(args.output, args.protocol, args.noise))
 
 
@@ -112,9 +111,6 @@ def print_tables(grids):
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--protocol", choices=dataset.PROTOCOLS, default="digits")
-    parser.add_argument(
-        "--turn", type=int, default=0, help="of digits_speaker: who is tested on"
-    )
     parser.add_argument("--noise", choices=data.NOISE, default="noisy")
     parser.add_argument("--network", nargs="+", choices=NETWORKS, default=NETWORKS)
     parser.add_argument("--pairs", type=int, default=512, help="test pairs a cell")

@@ -64,11 +64,10 @@ def compare(ours, other):
 def in_words(found):
     """A sentence on what `compare` found."""
     return (
-        f"{100 * found['mean']:+.2f} ± {100 * found['mean_spread']:.2f} points of "
-        f"accuracy over all levels of noise. Higher in {found['higher']} of "
-        f"{found['cells']} cells, by more than two standard deviations over seeds in "
-        f"{found['surely_higher']}; lower in {found['lower']}, by more than two in "
-        f"{found['surely_lower']}."
+        f"{found['mean']:+.4f} ± {found['mean_spread']:.4f} of accuracy over all "
+        f"levels of noise. Higher in {found['higher']} of {found['cells']} cells, by "
+        f"more than two standard deviations over seeds in {found['surely_higher']}; "
+        f"lower in {found['lower']}, by more than two in {found['surely_lower']}."
     )
 
 

@@ -10,7 +10,7 @@ pairs to test on.
 
 import argparse
 import json
-import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -19,6 +19,9 @@ import data
 import keras
 
 from keras_mmfusion.datasets import digits as dataset
+
+sys.path.append(str(Path(__file__).parents[1]))
+import common
 
 # Both inputs, fused at three depths; or the first of these networks with one input.
 ALONE = ("image", "sound")
@@ -31,19 +34,19 @@ VALIDATION_SEED = 1000
 def main():
     args = parse_arguments()
     keras.config.set_dtype_policy(args.precision)
-    digits = dataset.load_digits(args.protocol, args.data, seed=args.turn)
     for seed in args.seeds:
         for network in args.network:
-            run(args, digits, network, seed)
+            run(args, network, seed)
 
 
-def run(args, digits, network, seed):
+def run(args, network, seed):
     """Train one network, or leave it if it is there already."""
     folder = folder_of(args.output, args.protocol, args.noise, network, seed)
     if (folder / "run.json").exists():
         print(f"{folder}: complete", flush=True)
         return
     folder.mkdir(parents=True, exist_ok=True)
+    digits = data.load(args.protocol, seed, args.data)
     keras.utils.set_random_seed(seed)
     model = build(network, args.size)
     settings = {
@@ -84,7 +87,7 @@ def run(args, digits, network, seed):
                 "command": "python recipes/digits/train.py"
                 f" --protocol {args.protocol} --noise {args.noise}"
                 f" --network {network} --size {args.size}",
-                "commit": commit(),
+                "commit": common.commit(),
                 "backend": keras.backend.backend(),
                 "keras": keras.__version__,
                 "size": args.size,
@@ -112,23 +115,19 @@ def folder_of(output, protocol, noise, network, seed):
     return Path(output) / protocol / noise / network / f"seed{seed}"
 
 
-def commit():
-    """The commit that is checked out, if this is a checkout."""
-    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
-    found = subprocess.run(git, capture_output=True, text=True, check=False)
-    return found.stdout.strip() or "unknown"
-
-
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--protocol", choices=dataset.PROTOCOLS, default="digits")
-    parser.add_argument(
-        "--turn", type=int, default=0, help="of digits_speaker: who is tested on"
-    )
     parser.add_argument("--noise", choices=data.NOISE, default="noisy")
     parser.add_argument("--network", nargs="+", choices=NETWORKS, default=NETWORKS)
     parser.add_argument("--size", choices=architecture.SIZES, default="tiny")
-    parser.add_argument("--seeds", type=int, nargs="+", default=range(3))
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        nargs="+",
+        default=range(3),
+        help="of digits_speaker, each leaves out another speaker (default: 0 1 2)",
+    )
     parser.add_argument("--pairs", type=int, default=87_516, help="to train on")
     parser.add_argument("--validation", type=int, default=1_024, help="pairs")
     parser.add_argument("--parts", type=int, default=PARTS, help="reports of a run")

@@ -7,7 +7,7 @@ DS1; where no more were validated than are needed, they are the first.
 """
 
 import argparse
-import csv
+import sys
 from pathlib import Path
 
 import card
@@ -24,7 +24,9 @@ from keras_mmfusion import presets
 from keras_mmfusion.datasets import mitbih
 from keras_mmfusion.models import BeatEnsemble
 
-ZOO = Path(__file__).parents[2] / "zoo"
+sys.path.append(str(Path(__file__).parents[1]))
+import common
+
 # Preset: protocol and variant; the variants scored beside it, from the same run.
 PRESETS = {
     "atd_mitbih": ("interpatient", "atd"),
@@ -41,7 +43,7 @@ def main():
     parser.add_argument("presets", nargs="+", choices=PRESETS)
     parser.add_argument("--data", help="folder with mitdb/")
     parser.add_argument("--output", default="runs/mitbih")
-    parser.add_argument("--zoo", default=str(ZOO))
+    parser.add_argument("--zoo", default=str(common.ZOO))
     parser.add_argument(
         "--card", action="store_true", help="new figures for the weights that are there"
     )
@@ -103,11 +105,10 @@ def release(name, args):
             overwrite=True,
         )
     keep_int8(folder, in_8_bits)
-    results = Path(args.zoo) / "results.csv"
     measured = {variant: facts.metrics, **facts.baselines}
-    write_results(results, protocol, measured, {variant: facts.released})
+    write_rows(args.zoo, protocol, measured, {variant: facts.released})
     if facts.aami5:
-        write_results(results, "random_aami5", facts.aami5)
+        write_rows(args.zoo, "random_aami5", facts.aami5)
     print(f"{name}: seeds {seeds} released in {folder}")
 
 
@@ -214,44 +215,11 @@ def golden_beats(model, recordings):
     return beats
 
 
-def write_results(path, protocol, measured, released=None):
-    """Replace the rows of these models: `{model: summary}`, `{model: metrics}`."""
-    fields = ["protocol", "model", "preset", "metric", "mean", "sd", "n", "released"]
-    rows = []
-    if path.exists():
-        with open(path, newline="") as file:
-            rows = list(csv.DictReader(file))
-    replaced = {
-        (r["model"], r["metric"]): r["released"]
-        for r in rows
-        if r["protocol"] == protocol and r["model"] in measured
-    }
-    rows = [
-        r for r in rows if not (r["protocol"] == protocol and r["model"] in measured)
-    ]
-    owners = {spec: name for name, spec in PRESETS.items()}
-    for model, metrics in measured.items():
-        for metric, value in metrics.items():
-            of_weights = replaced.get((model, metric), "")
-            if model in (released or {}):
-                of_weights = round(float(released[model][metric]), 5)
-            rows.append(
-                {
-                    "protocol": protocol,
-                    "model": model,
-                    "preset": owners.get((protocol, model), ""),
-                    "metric": metric,
-                    "mean": value["mean"],
-                    "sd": "" if value["sd"] is None else value["sd"],
-                    "n": value["n"],
-                    "released": of_weights,
-                }
-            )
-    rows.sort(key=lambda r: (r["protocol"], r["model"]))
-    with open(path, "w", newline="") as file:
-        writer = csv.DictWriter(file, fields, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+def write_rows(zoo, protocol, measured, released=None):
+    """The rows of `zoo/results.csv` of one protocol."""
+    owners = {v: name for name, (p, v) in PRESETS.items() if p == protocol}
+    path = Path(zoo) / "results.csv"
+    common.write_results(path, protocol, measured, released or {}, owners)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,16 @@
 """Numbers from predictions: pooled over recordings, averaged over seeds."""
 
 import json
+import sys
 from pathlib import Path
 
 import data
 import numpy as np
 
 from keras_mmfusion.metrics import beat_metrics
+
+sys.path.append(str(Path(__file__).parents[1]))
+import common
 
 # Models of as many seeds each: the mean of their probabilities, see `BeatEnsemble`.
 MEMBERS = {"interpatient": 3}
@@ -99,17 +103,7 @@ def score(predictions, recordings, classes, part=None):
 
 def summarise(scores):
     """Mean, sample standard deviation and number over seeds of each metric."""
-    summary = {}
-    for key in scores[0]:
-        values = np.array([s[key] for s in scores], "float64")
-        summary[key] = {
-            "mean": round(float(np.nanmean(values)), 5),
-            "sd": round(float(np.nanstd(values, ddof=1)), 5)
-            if len(values) > 1
-            else None,
-            "n": len(values),
-        }
-    return summary
+    return {key: common.spread([s[key] for s in scores]) for key in scores[0]}
 
 
 def held_out(protocol):

@@ -10,7 +10,7 @@ goes on from its last epoch. Nothing here looks at the test beats.
 
 import argparse
 import json
-import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -23,6 +23,9 @@ from scoring import seeds_of
 
 from keras_mmfusion.datasets import mitbih
 from keras_mmfusion.preprocessing import BeatPreprocessor
+
+sys.path.append(str(Path(__file__).parents[1]))
+import common
 
 # What `--fusion` takes: the fusions over all modalities, and each modality alone.
 VARIANTS = ("atd", "step", "concat", *architecture.MODALITIES)
@@ -98,7 +101,7 @@ def run(args, recordings, preprocessor, seed, fold):
                 "command": f"python recipes/mitbih/train.py --protocol {args.protocol} "
                 f"--fusion {args.fusion} --steps {args.steps}"
                 + (" --causal" if args.causal else ""),
-                "commit": commit(),
+                "commit": common.commit(),
                 "backend": keras.backend.backend(),
                 "keras": keras.__version__,
                 "parameters": model.count_params(),
@@ -108,13 +111,6 @@ def run(args, recordings, preprocessor, seed, fold):
             indent=2,
         )
     )
-
-
-def commit():
-    """The commit that is checked out, if this is a checkout."""
-    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
-    found = subprocess.run(git, capture_output=True, text=True, check=False)
-    return found.stdout.strip() or "unknown"
 
 
 def split(protocol, recordings, fold):

@@ -1,0 +1,81 @@
+"""What every recipe does: name its commit, sum up seeds, write rows of results.
+
+A recipe is run as a script and sees the modules beside it; this one is beside all of
+them, in the folder above, which the recipe appends to `sys.path`.
+"""
+
+import csv
+import subprocess
+from pathlib import Path
+
+import numpy as np
+
+ZOO = Path(__file__).parents[1] / "zoo"
+FIELDS = ["protocol", "model", "preset", "metric", "mean", "sd", "n", "released"]
+
+
+def commit():
+    """The commit that is checked out, if this is a checkout."""
+    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    found = subprocess.run(git, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or "unknown"
+
+
+def spread(values):
+    """Mean, sample standard deviation and number of values, one a seed; NaN is none."""
+    values = np.asarray(values, "float64")
+    several = len(values) > 1
+    return {
+        "mean": round(float(np.nanmean(values)), 5),
+        "sd": round(float(np.nanstd(values, ddof=1)), 5) if several else None,
+        "n": len(values),
+    }
+
+
+def write_results(path, protocol, measured, released, owners):
+    """Replace the rows of these models in a table of results.
+
+    Args:
+        path: The CSV file, made if it is not there.
+        protocol: str.
+        measured: dict, model to `{metric: spread}`.
+        released: dict, model to `{metric: value}` of the weights of its preset. Of
+            other models, the rows keep what they had.
+        owners: dict, model to the name of its preset.
+    """
+    rows = []
+    if path.exists():
+        with open(path, newline="") as file:
+            rows = list(csv.DictReader(file))
+    kept = {
+        (row["model"], row["metric"]): row["released"]
+        for row in rows
+        if row["protocol"] == protocol and row["model"] in measured
+    }
+    rows = [
+        row
+        for row in rows
+        if not (row["protocol"] == protocol and row["model"] in measured)
+    ]
+    for model, metrics in measured.items():
+        for metric, value in metrics.items():
+            of_weights = kept.get((model, metric), "")
+            if model in released:
+                of_weights = round(float(released[model][metric]), 5)
+            rows.append(
+                {
+                    "protocol": protocol,
+                    "model": model,
+                    "preset": owners.get(model, ""),
+                    "metric": metric,
+                    "mean": value["mean"],
+                    "sd": "" if value["sd"] is None else value["sd"],
+                    "n": value["n"],
+                    "released": of_weights,
+                }
+            )
+    rows.sort(key=lambda row: (row["protocol"], row["model"]))
+    with open(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
