@@ -22,8 +22,8 @@ from keras_mmfusion.datasets.digit_batches import MODALITIES
 TEST_SEED = 2000
 
 
-def main():
-    args = parse_arguments()
+def main(argv=None):
+    args = parse_arguments(argv)
     for run in unscored(args):
         seed = int(run.name.removeprefix("seed"))
         score_run(run, data.load(args.protocol, seed, args.data), args)
@@ -69,14 +69,13 @@ def score_run(run, digits, args):
 
 
 def classes_of(model, network, digits, args, **snr):
-    pairs = test_pairs(digits, args, seen_by(network), snr)
+    pairs = test_pairs(digits, args, seen_by(network), snr, model.preprocessor)
     return model.predict(data.Parts(pairs), verbose=0).argmax(axis=-1)
 
 
-def test_pairs(digits, args, modalities=MODALITIES, snr=None):
-    return data.pairs(
-        digits, "test", args.pairs, TEST_SEED, snr, modalities, batch_size=128
-    )
+def test_pairs(digits, args, modalities=MODALITIES, snr=None, preprocessor=None):
+    options = {"preprocessor": preprocessor, "batch_size": 128}
+    return data.pairs(digits, "test", args.pairs, TEST_SEED, snr, modalities, **options)
 
 
 def trained(run):
@@ -89,26 +88,22 @@ def trained(run):
 
 
 def print_tables(grids):
-    print(
-        f"\n{'network':10s} seeds  original        trained at      mean of all levels"
-    )
-    at = tuple(data.LEVELS.index(data.NOISE["noisy"][m]) for m in ("sound", "image"))
+    print(f"\n{'network':10s} seeds  original        as in training  all levels")
     for network in NETWORKS:
         if network in grids:
-            grid = grids[network]
-            here = tuple(min(i, n - 1) for i, n in zip(at, grid.shape[1:], strict=True))
-            cells = [grid[:, 0, 0], grid[:, *here], grid.mean(axis=(1, 2))]
+            seeds = [scoring.metrics(grid) for grid in grids[network]]
+            cells = [np.array([s[key] for s in seeds]) for key in seeds[0]]
             cells = "  ".join(
                 f"{c.mean():.4f} ±{scoring.deviation(c):.4f}" for c in cells
             )
-            print(f"{network:10s} {len(grid):5d}  {cells}")
+            print(f"{network:10s} {len(seeds):5d}  {cells}")
     for other in ("second", "fc"):
         if {"initial", other} <= set(grids):
             found = scoring.compare(grids["initial"], grids[other])
             print(f"\ninitial - {other}: {scoring.in_words(found)}")
 
 
-def parse_arguments():
+def parse_arguments(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--protocol", choices=dataset.PROTOCOLS, default="digits")
     parser.add_argument("--noise", choices=data.NOISE, default="noisy")
@@ -116,7 +111,7 @@ def parse_arguments():
     parser.add_argument("--pairs", type=int, default=512, help="test pairs a cell")
     parser.add_argument("--data", help="folder with mnist/ and fsdd/")
     parser.add_argument("--output", default="runs/digits")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 if __name__ == "__main__":

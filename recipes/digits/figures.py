@@ -6,7 +6,6 @@ import scoring
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-TICKS = ["orig.", *(f"{level:g}" for level in data.LEVELS[1:])]
 DPI = 110
 
 
@@ -58,8 +57,9 @@ def heat_maps(grids, noise):
 
 def _heat_map(axes, values, colours, low, high):
     image = axes.imshow(values, cmap=colours, vmin=low, vmax=high)
-    axes.set_xticks(range(values.shape[1]), TICKS[: values.shape[1]], rotation=60)
-    axes.set_yticks(range(values.shape[0]), TICKS[: values.shape[0]])
+    ticks = ["orig.", *(f"{level:g}" for level in data.LEVELS[1:])]
+    axes.set_xticks(range(values.shape[1]), ticks, rotation=60)
+    axes.set_yticks(range(values.shape[0]), ticks)
     axes.set_xlabel("signal-to-noise ratio of the image")
     axes.set_ylabel("signal-to-noise ratio of the sound")
     return image

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import data
 import numpy as np
 
 
@@ -17,6 +18,18 @@ def read_grids(output, protocol, noise):
         right = scored["predicted"] == scored["labels"]
         grids.setdefault(file.parts[-3], []).append(right.mean(axis=-1))
     return {network: np.stack(seeds) for network, seeds in grids.items()}
+
+
+def metrics(grid):
+    """What is said of one seed: without noise, with that of training, and of all."""
+    levels = (data.LEVELS.index(data.NOISE["noisy"][m]) for m in ("sound", "image"))
+    # A network that does not hear, or see, has one level of it.
+    noisy = tuple(min(i, n - 1) for i, n in zip(levels, grid.shape, strict=True))
+    return {
+        "accuracy": float(grid[0, 0]),
+        "accuracy_noisy": float(grid[noisy]),
+        "accuracy_all_levels": float(grid.mean()),
+    }
 
 
 def summary(grids):
@@ -40,9 +53,10 @@ def compare(ours, other):
 
     Returns:
         dict of `"difference"` and `"spread"`, arrays `(sound, image)`: mean over
-        seeds and standard deviation; numbers of cells: `"cells"`, `"higher"`,
-        `"lower"`, `"surely_higher"`, `"surely_lower"`; and `"mean"`, the mean
-        difference over all cells, with its deviation over seeds `"mean_spread"`.
+        seeds and standard deviation; `"mean"`, the mean difference over all cells,
+        with its deviation over seeds `"mean_spread"`; the numbers of `"seeds"`, of
+        `"cells"`, and of cells that are `"higher"`, `"lower"`, `"surely_higher"`,
+        `"surely_lower"`.
     """
     seeds = min(len(ours), len(other))
     differences = ours[:seeds] - other[:seeds]
@@ -51,6 +65,7 @@ def compare(ours, other):
     return {
         "difference": mean,
         "spread": spread,
+        "seeds": seeds,
         "cells": mean.size,
         "higher": int((mean > 0).sum()),
         "lower": int((mean < 0).sum()),

@@ -31,8 +31,8 @@ PARTS = 12
 VALIDATION_SEED = 1000
 
 
-def main():
-    args = parse_arguments()
+def main(argv=None):
+    args = parse_arguments(argv)
     keras.config.set_dtype_policy(args.precision)
     for seed in args.seeds:
         for network in args.network:
@@ -115,7 +115,7 @@ def folder_of(output, protocol, noise, network, seed):
     return Path(output) / protocol / noise / network / f"seed{seed}"
 
 
-def parse_arguments():
+def parse_arguments(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--protocol", choices=dataset.PROTOCOLS, default="digits")
     parser.add_argument("--noise", choices=data.NOISE, default="noisy")
@@ -139,7 +139,7 @@ def parse_arguments():
     parser.add_argument("--tensorboard", action="store_true")
     parser.add_argument("--quiet", action="store_true", help="one line a part")
     parser.add_argument("--smoke", action="store_true", help="a minute, on the CPU")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if args.smoke:
         args.seeds, args.parts, args.batch_size = [0], 2, 8
         args.pairs, args.validation, args.size = 32, 8, "tiny"

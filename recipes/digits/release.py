@@ -1,0 +1,202 @@
+"""Write the digit presets: weights, card, pictures, and rows of zoo/results.csv.
+
+    KERAS_BACKEND=tensorflow python recipes/digits/release.py
+
+Released is, of each network, the seed that was best on the validation pairs.
+"""
+
+import argparse
+import io
+import json
+import sys
+from pathlib import Path
+
+import card
+import data
+import evaluate
+import figures
+import numpy as np
+import scoring
+
+from keras_mmfusion import presets
+from keras_mmfusion.analysis import plot_digits
+
+sys.path.append(str(Path(__file__).parents[1]))
+import common
+
+PRESETS = {f"convlstm_digits_{n}": n for n in ("initial", "second", "fc")}
+NOISE = "noisy"
+# Figure 7 of the paper: what one is told by ear, by eye, and by both.
+SCENES = {
+    "original": {},
+    "sound 1, image 0.25": {"sound": 1.0, "image": 0.25},
+    "sound 0.25, image 1": {"sound": 0.25, "image": 1.0},
+    "both 0.5": {"sound": 0.5, "image": 0.5},
+}
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("presets", nargs="*", metavar="PRESET", help="default: all")
+    parser.add_argument("--data", help="folder with mnist/ and fsdd/")
+    parser.add_argument("--output", default="runs/digits")
+    parser.add_argument("--zoo", default=str(common.ZOO))
+    args = parser.parse_args(argv)
+    unknown = sorted(set(args.presets) - set(PRESETS))
+    if unknown:
+        parser.error(f"presets are {', '.join(PRESETS)}. Received: {unknown}")
+    found = read(args.output)
+    for name in args.presets or PRESETS:
+        release(name, found, args)
+    for protocol in ("digits", "digits_speaker"):
+        if (protocol, NOISE) in found:
+            write_rows(args.zoo, protocol, found[protocol, NOISE], args.output)
+
+
+def read(output):
+    """`{(protocol, noise): {network: grids}}` of all that was scored."""
+    found = {
+        (protocol, noise): scoring.read_grids(output, protocol, noise)
+        for protocol in ("digits", "digits_speaker")
+        for noise in data.NOISE
+    }
+    return {key: grids for key, grids in found.items() if grids}
+
+
+def release(name, found, args):
+    network = PRESETS[name]
+    grids = found["digits", NOISE]
+    run = best(args.output, network)
+    model = evaluate.trained(run)
+    digits = data.load("digits", 0, args.data)
+    seed = int(run.name.removeprefix("seed"))
+    tables = {key: spreads(of) for key, of in found.items()}
+    same_run = tables["digits", NOISE]
+    speakers = tables.get(("digits_speaker", NOISE), {})
+    metrics = {"digits": same_run[network]}
+    if network in speakers:
+        metrics["digits_speaker"] = speakers[network]
+    facts = card.Facts(
+        name=name,
+        network=network,
+        seed=seed,
+        run=json.loads((run / "run.json").read_text()),
+        test_pairs=len(np.load(run / "test.npz")["labels"]),
+        metrics=metrics,
+        released=values_of(args.output, network)[seed],
+        baselines={
+            "same_run": {n: m for n, m in same_run.items() if n != network},
+            "digits_speaker": {n: m for n, m in speakers.items() if n != network},
+            "trained_on_original": tables.get(("digits", "original"), {}),
+        },
+        comparisons={
+            other: scoring.compare(grids["initial"], grids[other])
+            for other in ("second", "fc")
+        },
+        speakers=sorted(set(digits.sounds.speakers.tolist()))[
+            : len(found.get(("digits_speaker", NOISE), {}).get(network, ()))
+        ],
+        parameters=model.count_params(),
+    )
+    presets.save(
+        model,
+        Path(args.zoo) / name,
+        preprocessor=model.preprocessor,
+        metadata=card.metadata(facts),
+        golden=golden(digits, model.preprocessor),
+        files={
+            "README.md": card.text(facts),
+            "heat_maps.png": picture(figures.heat_maps(grids, NOISE)),
+            "over_time.png": picture(
+                plot_digits(model, scenes(digits, model.preprocessor))
+            ),
+            "train_log.csv": run / "train_log.csv",
+        },
+        overwrite=True,
+    )
+    print(f"{name}: seed {seed} released in {Path(args.zoo) / name}", flush=True)
+
+
+def best(output, network):
+    """Folder of the seed with the highest accuracy on the validation pairs."""
+    runs = [
+        file.parent
+        for file in Path(output, "digits", NOISE, network).glob("seed*/run.json")
+    ]
+    accuracy = [
+        json.loads((run / "run.json").read_text())["validation_accuracy"]
+        for run in sorted(runs)
+    ]
+    return sorted(runs)[int(np.argmax(accuracy))]
+
+
+def spreads(grids):
+    """`{network: {metric: spread}}` over seeds."""
+    return {
+        network: {
+            key: common.spread([scoring.metrics(grid)[key] for grid in seeds])
+            for key in card.TITLES
+        }
+        for network, seeds in grids.items()
+    }
+
+
+def values_of(output, network):
+    """Metrics of each seed, rounded as in a table."""
+    grids = scoring.read_grids(output, "digits", NOISE)[network]
+    return [
+        {key: round(value, 5) for key, value in scoring.metrics(grid).items()}
+        for grid in grids
+    ]
+
+
+def scenes(digits, preprocessor):
+    """`{title: (inputs, digit)}` of one test pair, at four levels of noise."""
+    found = {}
+    for title, snr in SCENES.items():
+        inputs, labels = test_pairs(digits, 1, snr, preprocessor)
+        found[title] = inputs, int(labels[0])
+    return found
+
+
+def golden(digits, preprocessor):
+    """Four test pairs: whole, noisy, without image, without sound."""
+    x, _ = test_pairs(digits, 4, {}, preprocessor)
+    noisy, _ = test_pairs(digits, 4, data.NOISE[NOISE], preprocessor)
+    for name in x:
+        x[name][1] = noisy[name][1]
+        x[name] = x[name].round(3)
+    x["image"][2] = x["sound"][3] = np.nan
+    return x
+
+
+def test_pairs(digits, count, snr, preprocessor):
+    seed = evaluate.TEST_SEED
+    return data.pairs(digits, "test", count, seed, snr, preprocessor=preprocessor)[0]
+
+
+def picture(figure):
+    """PNG of few colours, a third of the bytes."""
+    from PIL import Image
+
+    whole, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(whole, format="png")
+    colours = Image.open(whole).convert("RGB").quantize(192)
+    colours.save(small, format="png", optimize=True)
+    return small.getvalue()
+
+
+def write_rows(zoo, protocol, grids, output):
+    """The rows of `zoo/results.csv` of one protocol; presets are of the first."""
+    owners, released = {}, {}
+    if protocol == "digits":
+        owners = {network: name for name, network in PRESETS.items()}
+        for network in owners:
+            seed = int(best(output, network).name.removeprefix("seed"))
+            released[network] = values_of(output, network)[seed]
+    path = Path(zoo, "results.csv")
+    common.write_results(path, protocol, spreads(grids), released, owners)
+
+
+if __name__ == "__main__":
+    main()

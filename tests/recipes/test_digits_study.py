@@ -1,0 +1,209 @@
+"""The digits study: training that goes on where it stopped, scores, presets."""
+
+import csv
+import json
+
+import keras
+import numpy as np
+import pytest
+from digit_files import write_digits
+from recipe_modules import recipe_modules
+
+from keras_mmfusion import presets
+from keras_mmfusion.preprocessing import DigitPreprocessor
+
+architecture, data, train, evaluate, scoring, figures, release = recipe_modules(
+    "digits",
+    *("architecture", "data", "train", "evaluate", "scoring", "figures", "release"),
+)
+LEVELS = (None, 0.5, 0.25)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpus")
+    write_digits(folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """Short sounds and few levels of noise: the networks are what takes time."""
+    build = architecture.build
+    preprocessor = DigitPreprocessor(samples=1200, mel_bands=6)
+    monkeypatch.setattr(data, "LEVELS", LEVELS)
+    monkeypatch.setattr(
+        architecture, "build", lambda network, size: build(network, size, preprocessor)
+    )
+
+
+def arguments(corpus, output, *more):
+    return ["--data", str(corpus), "--output", str(output), *more]
+
+
+def weights(run):
+    network = run.parent.name
+    model = train.build(network, "tiny")
+    model.load_weights(run / "model.weights.h5")
+    return model.get_weights()
+
+
+def test_parts_are_one_pass_over_the_pairs(corpus):
+    digits = data.load("digits", 0, corpus)
+    count = len(digits.pairs["train"])
+    batches = data.pairs(digits, "train", count, 0, {}, ("sound",), batch_size=4)
+    parts = data.Parts(batches, 3)
+    assert len(parts) == count // 4 // 3
+    sounds = []
+    for epoch in range(3):
+        parts.epoch = epoch
+        for i in range(len(parts)):
+            x, _ = parts[i]
+            assert np.isnan(x["image"]).all() and x["image"].shape == (4, 1, 28, 28, 1)
+            sounds.append(x["sound"])
+    expected = [batches[i][0]["sound"] for i in range(3 * len(parts))]
+    np.testing.assert_array_equal(sounds, expected)
+
+
+def test_every_network_of_a_seed_sees_the_same_pairs(corpus):
+    digits = data.load("digits", 0, corpus)
+    seen = {
+        network: data.pairs(
+            digits, "train", 12, 5, data.NOISE["noisy"], train.seen_by(network)
+        )[0]
+        for network in ("initial", "image", "sound")
+    }
+    (both, labels), *alone = seen.values()
+    for (x, y), name in zip(alone, train.ALONE, strict=True):
+        np.testing.assert_array_equal(x[name], both[name])
+        np.testing.assert_array_equal(y, labels)
+    others, _ = data.pairs(digits, "train", 12, 6, data.NOISE["noisy"])[0]
+    assert np.abs(others["image"] - both["image"]).max() > 0.1
+
+
+def test_each_seed_leaves_out_another_speaker(corpus):
+    tested = []
+    for seed in range(3):
+        digits = data.load("digits_speaker", seed, corpus)
+        numbers = range(len(digits.pairs["test"]))
+        _, sounds = digits.pairs["test"][np.asarray(numbers)]
+        tested += set(digits.sounds.speakers[sounds].tolist())
+    assert tested == ["george", "jackson", "lucas"]
+
+
+def test_an_interrupted_training_goes_on(corpus, tmp_path, monkeypatch):
+    options = ["--network", "fc", "--smoke", "--quiet"]
+    train.main(arguments(corpus, tmp_path / "whole", *options))
+
+    class Stopped(Exception):
+        pass
+
+    begin = data.EpochOf.on_epoch_begin
+
+    def stop(self, epoch, logs=None):
+        if epoch == 1:
+            raise Stopped
+        begin(self, epoch, logs)
+
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        patch.setattr(data.EpochOf, "on_epoch_begin", stop)
+        train.main(arguments(corpus, tmp_path / "cut", *options))
+    # Before the run is complete there is nothing that a later step could take for it.
+    cut = tmp_path / "cut" / "digits" / "noisy" / "fc" / "seed0"
+    assert not (cut / "run.json").exists()
+    train.main(arguments(corpus, tmp_path / "cut", *options))
+    whole = tmp_path / "whole" / "digits" / "noisy" / "fc" / "seed0"
+    for ours, theirs in zip(weights(cut), weights(whole), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    with open(cut / "train_log.csv", newline="") as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1"]
+    before = (cut / "model.weights.h5").stat().st_mtime_ns
+    train.main(arguments(corpus, tmp_path / "cut", *options))
+    assert (cut / "model.weights.h5").stat().st_mtime_ns == before
+
+
+def test_from_training_to_presets(corpus, tmp_path, capsys):
+    """All of the study, small: every network, its scores, the presets."""
+    runs, zoo = tmp_path / "runs", tmp_path / "zoo"
+    zoo.mkdir()
+    for seed in ("0", "1"):
+        # Smoke runs are of one seed, and these want two.
+        train.main(
+            arguments(corpus, runs, "--quiet", "--seeds", seed, "--pairs", "16")
+            + ["--validation", "4", "--parts", "2", "--batch-size", "8"]
+        )
+    evaluate.main(arguments(corpus, runs, "--pairs", "6"))
+    printed = capsys.readouterr().out
+    assert "initial - fc" in printed and "of 9 cells" in printed
+    grids = scoring.read_grids(runs, "digits", "noisy")
+    shapes = {network: grid.shape for network, grid in grids.items()}
+    assert shapes == {
+        **dict.fromkeys(architecture.NETWORKS, (2, 3, 3)),
+        "image": (2, 1, 3),
+        "sound": (2, 3, 1),
+    }
+    # One cell, by hand.
+    digits = data.load("digits", 0, corpus)
+    run = runs / "digits" / "noisy" / "second" / "seed1"
+    model = train.build("second", "tiny")
+    model.load_weights(run / "model.weights.h5")
+    snr = {"sound": 0.25, "image": 0.5}
+    options = {"preprocessor": model.preprocessor}
+    x, y = data.pairs(digits, "test", 6, evaluate.TEST_SEED, snr, **options)[0]
+    right = model.predict(x, verbose=0).argmax(-1) == y
+    assert grids["second"][1, 2, 1] == pytest.approx(right.mean())
+
+    release.main(arguments(corpus, runs, "--zoo", str(zoo)))
+    for name, network in release.PRESETS.items():
+        presets.verify(zoo / name)
+        metadata = presets.info(zoo / name)
+        mean = metadata["metrics"]["digits"]["accuracy"]["mean"]
+        assert mean == pytest.approx(grids[network][:, 0, 0].mean(), abs=1e-5)
+        card = (zoo / name / "README.md").read_text()
+        assert f"{mean:.4f}" in card and "against `fc`" in card
+        chosen = metadata["recipe"]["seed"]
+        accuracy = [
+            json.loads((r / "run.json").read_text())["validation_accuracy"]
+            for r in sorted((runs / "digits" / "noisy" / network).iterdir())
+        ]
+        assert accuracy[chosen] == max(accuracy)
+        shipped = presets.load(zoo / name)
+        assert shipped.preprocessor.mel_bands == 6
+    with open(zoo / "results.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["model"] for row in rows} == set(train.NETWORKS)
+    assert {row["preset"] for row in rows} == {"", *release.PRESETS}
+
+
+def test_differences_are_taken_seed_by_seed():
+    """A network that gains the same for every seed surely wins, however seeds vary."""
+    rng = np.random.default_rng(0)
+    theirs = rng.random((3, 3, 3))
+    ours = theirs + 0.1
+    ours[:, 0, 0] = theirs[:, 0, 0] - 0.1
+    ours[:, 0, 1] = theirs[:, 0, 1] + [0.5, -0.6, 0.2]
+    found = scoring.compare(ours, theirs)
+    counts = {k: found[k] for k in ("cells", "surely_higher", "surely_lower")}
+    assert counts == {"cells": 9, "surely_higher": 7, "surely_lower": 1}
+    assert (found["higher"], found["lower"]) == (8, 1)
+    mean = (ours - theirs).mean(axis=(1, 2))
+    assert found["mean"] == pytest.approx(mean.mean())
+    assert found["mean_spread"] == pytest.approx(np.std(mean, ddof=1))
+    text = scoring.in_words(found)
+    assert "Higher in 8 of 9 cells" in text and "lower in 1," in text
+
+
+def test_heat_maps_show_the_differences():
+    rng = np.random.default_rng(0)
+    grids = {n: rng.random((2, 3, 3)) for n in architecture.NETWORKS}
+    figure = figures.heat_maps(grids, "noisy")
+    shown = {axes.get_title(): axes for axes in figure.axes if axes.get_title()}
+    assert set(shown) == {
+        *(f"{n}: accuracy" for n in architecture.NETWORKS),
+        "initial − second",
+        "initial − fc",
+    }
+    drawn = shown["initial − fc"].images[0].get_array()
+    difference = (grids["initial"] - grids["fc"]).mean(0)
+    np.testing.assert_allclose(drawn, difference)
+    keras.backend.clear_session()
