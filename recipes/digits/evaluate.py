@@ -80,9 +80,9 @@ def test_pairs(digits, args, modalities=MODALITIES, snr=None, preprocessor=None)
 
 def trained(run):
     """The network of a run, with its weights."""
-    size = json.loads((run / "run.json").read_text())["size"]
+    made = json.loads((run / "run.json").read_text())
     keras.config.set_dtype_policy("float32")
-    model = build(run.parent.name, size)
+    model = build(run.parent.name, made["size"], made["samples"])
     model.load_weights(run / "model.weights.h5")
     return model
 

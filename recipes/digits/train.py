@@ -19,6 +19,7 @@ import data
 import keras
 
 from keras_mmfusion.datasets import digits as dataset
+from keras_mmfusion.preprocessing import DigitPreprocessor
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
@@ -48,7 +49,7 @@ def run(args, network, seed):
     folder.mkdir(parents=True, exist_ok=True)
     digits = data.load(args.protocol, seed, args.data)
     keras.utils.set_random_seed(seed)
-    model = build(network, args.size)
+    model = build(network, args.size, args.samples)
     settings = {
         "snr": data.NOISE[args.noise],
         "modalities": seen_by(network),
@@ -86,11 +87,12 @@ def run(args, network, seed):
             {
                 "command": "python recipes/digits/train.py"
                 f" --protocol {args.protocol} --noise {args.noise}"
-                f" --network {network} --size {args.size}",
+                f" --network {network} --size {args.size} --samples {args.samples}",
                 "commit": common.commit(),
                 "backend": keras.backend.backend(),
                 "keras": keras.__version__,
                 "size": args.size,
+                "samples": args.samples,
                 "pairs": min(args.parts * len(parts) * args.batch_size, args.pairs),
                 "parameters": model.count_params(),
                 "seconds": round(time.time() - start),
@@ -101,9 +103,10 @@ def run(args, network, seed):
     )
 
 
-def build(network, size):
+def build(network, size, samples=architecture.SAMPLES):
     """One of `NETWORKS`, untrained."""
-    return architecture.build("initial" if network in ALONE else network, size)
+    network = "initial" if network in ALONE else network
+    return architecture.build(network, size, DigitPreprocessor(samples=samples))
 
 
 def seen_by(network):
@@ -127,6 +130,9 @@ def parse_arguments(argv=None):
         nargs="+",
         default=range(3),
         help="of digits_speaker, each leaves out another speaker (default: 0 1 2)",
+    )
+    parser.add_argument(
+        "--samples", type=int, default=architecture.SAMPLES, help="of every recording"
     )
     parser.add_argument("--pairs", type=int, default=87_516, help="to train on")
     parser.add_argument("--validation", type=int, default=1_024, help="pairs")

@@ -43,7 +43,7 @@ def test_the_papers_sizes():
         + (28 * 28 * 64 + 64 + 2 + 1) * 128 + dense,
     }  # fmt: skip
     for network, count in counts.items():
-        model = architecture.build(network, "paper")
+        model = architecture.build(network, "paper", DigitPreprocessor())
         assert model.count_params() == count, network
         assert {k: v.shape for k, v in model.input.items()} == {
             "image": (None, 1, 28, 28, 1),

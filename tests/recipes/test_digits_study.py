@@ -10,13 +10,13 @@ from digit_files import write_digits
 from recipe_modules import recipe_modules
 
 from keras_mmfusion import presets
-from keras_mmfusion.preprocessing import DigitPreprocessor
 
 architecture, data, train, evaluate, scoring, figures, release = recipe_modules(
     "digits",
     *("architecture", "data", "train", "evaluate", "scoring", "figures", "release"),
 )
 LEVELS = (None, 0.5, 0.25)
+SHORT = ("--samples", "1200")
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +28,8 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    """Short sounds and few levels of noise: the networks are what takes time."""
-    build = architecture.build
-    preprocessor = DigitPreprocessor(samples=1200, mel_bands=6)
+    """Few levels of noise: the networks are what takes time."""
     monkeypatch.setattr(data, "LEVELS", LEVELS)
-    monkeypatch.setattr(
-        architecture, "build", lambda network, size: build(network, size, preprocessor)
-    )
 
 
 def arguments(corpus, output, *more):
@@ -42,10 +37,7 @@ def arguments(corpus, output, *more):
 
 
 def weights(run):
-    network = run.parent.name
-    model = train.build(network, "tiny")
-    model.load_weights(run / "model.weights.h5")
-    return model.get_weights()
+    return evaluate.trained(run).get_weights()
 
 
 def test_parts_are_one_pass_over_the_pairs(corpus):
@@ -92,7 +84,7 @@ def test_each_seed_leaves_out_another_speaker(corpus):
 
 
 def test_an_interrupted_training_goes_on(corpus, tmp_path, monkeypatch):
-    options = ["--network", "fc", "--smoke", "--quiet"]
+    options = ["--network", "fc", "--smoke", "--quiet", *SHORT]
     train.main(arguments(corpus, tmp_path / "whole", *options))
 
     class Stopped(Exception):
@@ -129,7 +121,7 @@ def test_from_training_to_presets(corpus, tmp_path, capsys):
     for seed in ("0", "1"):
         # Smoke runs are of one seed, and these want two.
         train.main(
-            arguments(corpus, runs, "--quiet", "--seeds", seed, "--pairs", "16")
+            arguments(corpus, runs, "--quiet", "--seeds", seed, "--pairs", "16", *SHORT)
             + ["--validation", "4", "--parts", "2", "--batch-size", "8"]
         )
     evaluate.main(arguments(corpus, runs, "--pairs", "6"))
@@ -145,8 +137,7 @@ def test_from_training_to_presets(corpus, tmp_path, capsys):
     # One cell, by hand.
     digits = data.load("digits", 0, corpus)
     run = runs / "digits" / "noisy" / "second" / "seed1"
-    model = train.build("second", "tiny")
-    model.load_weights(run / "model.weights.h5")
+    model = evaluate.trained(run)
     snr = {"sound": 0.25, "image": 0.5}
     options = {"preprocessor": model.preprocessor}
     x, y = data.pairs(digits, "test", 6, evaluate.TEST_SEED, snr, **options)[0]
@@ -168,7 +159,7 @@ def test_from_training_to_presets(corpus, tmp_path, capsys):
         ]
         assert accuracy[chosen] == max(accuracy)
         shipped = presets.load(zoo / name)
-        assert shipped.preprocessor.mel_bands == 6
+        assert shipped.preprocessor.samples == 1200
     with open(zoo / "results.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["model"] for row in rows} == set(train.NETWORKS)
