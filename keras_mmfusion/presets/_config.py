@@ -7,6 +7,7 @@ import keras
 from keras_mmfusion._serialization import PACKAGE
 from keras_mmfusion.presets import _json
 from keras_mmfusion.presets._errors import PresetError
+from keras_mmfusion.presets._newer_keras import without_unused_options
 
 # Values, not classes, in what Keras serialises.
 _VALUES = (
@@ -72,6 +73,7 @@ def build(data, what, dtype=None):
         )
     if dtype is not None:
         config = _with_dtype(config, dtype)
+    config = without_unused_options(config, _keras_class)
     try:
         return keras.saving.deserialize_keras_object(config, safe_mode=True)
     except Exception as error:
@@ -163,6 +165,13 @@ def _own_class(registered):
 
         cls = keras.saving.get_registered_object(registered)
     return cls if isinstance(cls, type) else None
+
+
+def _keras_class(node):
+    """The class of a checked node if it is one of Keras, else None."""
+    if node["class_name"] in _VALUES or not isinstance(node.get("module"), str):
+        return None
+    return _stock_class(node["module"], node["class_name"])
 
 
 def _stock_class(module, name):
