@@ -2,7 +2,12 @@
 
 import keras
 import numpy as np
+import pytest
 
+# For what starts many processes and has nothing to do with the backend.
+once = pytest.mark.skipif(
+    keras.backend.backend() != "torch", reason="once is enough, on PyTorch"
+)
 _jitted = {}
 
 

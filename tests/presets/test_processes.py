@@ -17,6 +17,7 @@ import filelock
 import keras
 import numpy as np
 import pytest
+from backends import once
 from preset_servers import HubServer, running
 
 from keras_mmfusion import presets
@@ -77,6 +78,7 @@ def test_kill_in_the_middle_of_save(tmp_path):
 
 
 @needs_fork
+@once
 def test_kill_in_the_middle_of_a_download(cache, server, saved_once, pack):
     """No lock stays, what came is used, and the cache is as it should be."""
     first, second = pack(saved_once), pack(saved_once) + b"\0"
@@ -92,6 +94,7 @@ def test_kill_in_the_middle_of_a_download(cache, server, saved_once, pack):
     assert ranges["/a.zip"] is not None and ranges["/b.zip"] == f"bytes={len(second)}-"
 
 
+@once
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
 def test_interrupted_download(cache, server, saved_once, pack):
     """Ctrl-C ends it at once; what came is kept, and no lock is."""
@@ -155,6 +158,7 @@ def test_another_process_takes_long(cache, server, saved_once, pack, monkeypatch
 
 
 @needs_fork
+@once
 def test_several_processes_at_once(cache, server, inputs, tmp_path):
     """All of them load it; one of them downloads it."""
     server.delay = 0.5
@@ -168,6 +172,7 @@ def test_several_processes_at_once(cache, server, inputs, tmp_path):
 
 
 @needs_fork
+@once
 def test_several_processes_at_once_from_the_hub(cache, inputs, tmp_path, monkeypatch):
     pytest.importorskip("huggingface_hub")
     model = keras.Sequential([keras.Input((6,), name="wave"), keras.layers.Dense(2)])
@@ -198,6 +203,7 @@ def small_disk(tmp_path):
     return folder, before
 
 
+@once
 def test_full_disk(cache, server, tmp_path, small_disk):
     """A true one: what was there stays, nothing is left of the new, and it says so."""
     disk, before = small_disk
