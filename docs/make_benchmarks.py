@@ -19,7 +19,7 @@ FOLDER = ROOT / "docs" / "benchmarks"
 PAGE = ROOT / "docs" / "benchmarks.md"
 CHART = FOLDER / "benchmarks.svg"
 CALLS = {"forward": "forward", "step": "training step"}
-FILES = ("fusions", "pictures", "attention_memory")
+FILES = ("fusions", "pictures", "attention_memory", "conv_lstm")
 # Processor time, since wall time tells what else the machine was doing.
 CLOCK = "cpu"
 # What is aimed at, as the largest ratio of our time to that of the reference.
@@ -78,6 +78,7 @@ def page(text, results):
         "references": references(results["fusions"]),
         "pictures": pictures(results["pictures"]),
         "memory": memory(results["attention_memory"]),
+        "conv_lstm": conv_lstm(results["conv_lstm"]),
     }
     for name, content in blocks.items():
         text = replace_block(text, name, content)
@@ -229,6 +230,23 @@ def pictures(rows):
     names = ["pyts", *BACKENDS]
     cells = [[name, *(line.get(n, "") for n in names)] for name, line in lines.items()]
     return table(["picture", "pyts", *BACKENDS.values()], cells)
+
+
+def conv_lstm(rows):
+    """Ratios of time and of memory, one row a call."""
+    lines = {}
+    for row in rows:
+        line = lines.setdefault((row["inputs"], CALLS[row["call"]]), {})
+        cell = f"{short(row['ms'])} ms, {_ratio(row)}"
+        if row["memory_mb"] and row["call"] == "step":
+            cell += (
+                f"; {short(row['memory_mb'])} of {short(row['reference_memory_mb'])} MB"
+            )
+        line[row["backend"]] = cell
+    cells = [
+        [*key, *(line.get(b, "") for b in BACKENDS)] for key, line in lines.items()
+    ]
+    return table(["inputs", "call", *BACKENDS.values()], cells)
 
 
 def memory(rows):
