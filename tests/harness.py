@@ -74,19 +74,19 @@ def check_config(make_layer, layer):
     assert set(dir(revived)) == set(dir(make_layer()))
 
 
-def check_shapes(make_layer, inputs, masks, output):
+def check_shapes(make_layer, inputs, masks, output, dynamic=True):
     shapes = like(inputs, [x.shape for x in as_list(inputs)])
     layer = make_layer()
     assert tuple(layer.compute_output_shape(shapes)) == output.shape
     spec = symbolic_model(make_layer(), inputs, masks, dynamic=False).output
     assert spec.shape[1:] == output.shape[1:]
-    spec = symbolic_model(make_layer(), inputs, masks).output
+    spec = symbolic_model(make_layer(), inputs, masks, dynamic).output
     assert spec.dtype == "float32"
     for symbolic, real in zip(spec.shape, output.shape, strict=True):
         assert symbolic in (None, real)
 
 
-def check_mixed_precision(make_layer, layer, inputs, masks, output):
+def check_mixed_precision(make_layer, layer, inputs, masks, output, dynamic=True):
     half = make_layer(dtype="mixed_bfloat16")
     result = run(half, inputs, masks, raw=True)
     assert keras.backend.standardize_dtype(result.dtype) == "bfloat16"
@@ -99,12 +99,12 @@ def check_mixed_precision(make_layer, layer, inputs, masks, output):
     result = run(half, inputs, masks).astype("float32")
     scale = max(1.0, np.abs(output).max())
     assert_close(result, output, 0.1 * scale, "bfloat16 outputs")
-    spec = symbolic_model(half, inputs, masks).output
+    spec = symbolic_model(half, inputs, masks, dynamic).output
     assert spec.dtype == "bfloat16"
 
 
-def check_saving(layer, inputs, masks, output, path, quantize):
-    model = symbolic_model(layer, inputs, masks)
+def check_saving(layer, inputs, masks, output, path, quantize, dynamic=True):
+    model = symbolic_model(layer, inputs, masks, dynamic)
     arrays = as_list(inputs) + ([] if masks is None else as_list(masks))
 
     def reload(expected):
@@ -215,19 +215,21 @@ def check_layer(
     padding=False,
     train=True,
     xla_training=False,
+    dynamic=True,
 ):
     """Everything a layer with one output must do; see the functions above.
 
     `path` is a file to save to (`tmp_path / "m.keras"`), `quantize` says that there
     are children for int8, `padding` that masked steps must not count, `train` that
-    there are weights, `xla_training` that the step is compiled on TensorFlow too.
+    there are weights, `xla_training` that the step is compiled on TensorFlow too,
+    `dynamic` that the number of steps may be unknown.
     """
     layer = built(make_layer, inputs, masks)
     output = run(layer, inputs, masks)
     assert np.isfinite(output).all()
     check_config(make_layer, layer)
-    check_shapes(make_layer, inputs, masks, output)
-    check_mixed_precision(make_layer, layer, inputs, masks, output)
+    check_shapes(make_layer, inputs, masks, output, dynamic)
+    check_mixed_precision(make_layer, layer, inputs, masks, output, dynamic)
     check_batch(layer, inputs, masks, output)
     check_gradients(layer, inputs, masks)
     output = run(layer, inputs, masks)
@@ -236,7 +238,7 @@ def check_layer(
     if path is not None:
         fresh = built(make_layer, inputs, masks)
         expected = run(fresh, inputs, masks)
-        check_saving(fresh, inputs, masks, expected, path, quantize)
+        check_saving(fresh, inputs, masks, expected, path, quantize, dynamic)
     if train:
         check_training(layer, inputs, masks, output, xla_training)
     return layer

@@ -10,10 +10,12 @@ from keras_mmfusion.layers.conv_lstm_fusion_cell import (
 from keras_mmfusion.layers.cross_attention_fusion import (
     CrossAttentionFusion as CrossAttentionFusion,
 )
+from keras_mmfusion.layers.d_linear import DLinear as DLinear
 from keras_mmfusion.layers.frame_pooling import FramePooling as FramePooling
 from keras_mmfusion.layers.gramian_angular_field import (
     GramianAngularField as GramianAngularField,
 )
+from keras_mmfusion.layers.linear_forecast import LinearForecast as LinearForecast
 from keras_mmfusion.layers.low_rank_fusion import LowRankFusion as LowRankFusion
 from keras_mmfusion.layers.lstm_encoder import LSTMEncoder as LSTMEncoder
 from keras_mmfusion.layers.markov_transition_field import (
@@ -21,6 +23,7 @@ from keras_mmfusion.layers.markov_transition_field import (
 )
 from keras_mmfusion.layers.modality_dropout import ModalityDropout as ModalityDropout
 from keras_mmfusion.layers.mult_fusion import MulTFusion as MulTFusion
+from keras_mmfusion.layers.n_linear import NLinear as NLinear
 from keras_mmfusion.layers.per_step_encoder import PerStepEncoder as PerStepEncoder
 from keras_mmfusion.layers.period_fold import PeriodFold as PeriodFold
 from keras_mmfusion.layers.recurrence_plot import RecurrencePlot as RecurrencePlot
@@ -29,6 +32,7 @@ from keras_mmfusion.layers.resnet_2d_encoder import ResNet2DEncoder as ResNet2DE
 from keras_mmfusion.layers.resnet_lstm_encoder import (
     ResNetLSTMEncoder as ResNetLSTMEncoder,
 )
+from keras_mmfusion.layers.seasonal_naive import SeasonalNaive as SeasonalNaive
 from keras_mmfusion.layers.step_fusion import StepFusion as StepFusion
 from keras_mmfusion.layers.tensor_fusion import TensorFusion as TensorFusion
 
@@ -39,19 +43,23 @@ __all__ = [
     "ConvLSTMFusion",
     "ConvLSTMFusionCell",
     "CrossAttentionFusion",
+    "DLinear",
     "FramePooling",
     "GramianAngularField",
     "LSTMEncoder",
+    "LinearForecast",
     "LowRankFusion",
     "MarkovTransitionField",
     "ModalityDropout",
     "MulTFusion",
+    "NLinear",
     "PerStepEncoder",
     "PeriodFold",
     "RecurrencePlot",
     "ResNet1DEncoder",
     "ResNet2DEncoder",
     "ResNetLSTMEncoder",
+    "SeasonalNaive",
     "StepFusion",
     "TensorFusion",
 ]

@@ -1,0 +1,193 @@
+"""Linear forecasts, and their closed form."""
+
+import keras
+import numpy as np
+import pytest
+from backends import run
+from harness import assert_close, check_layer, numbers
+
+from keras_mmfusion.layers import DLinear, LinearForecast, NLinear, SeasonalNaive
+
+LINEAR = {
+    "linear": lambda **kwargs: LinearForecast(5, **kwargs),
+    "nlinear": lambda **kwargs: NLinear(5, **kwargs),
+    "dlinear": lambda **kwargs: DLinear(5, width=7, **kwargs),
+}
+
+
+def reference(layer, x, covariates=None):
+    """The equations, a window and a column at a time, in float64."""
+    kernel, bias = (np.asarray(w, "float64") for w in layer.get_weights()[:2])
+    output = np.empty((len(x), 5, x.shape[2]))
+    for window in range(len(x)):
+        for column in range(x.shape[2]):
+            known, level = x[window, :, column].astype("float64"), 0.0
+            if isinstance(layer, NLinear):
+                level = known[-1]
+            if isinstance(layer, DLinear):
+                side = layer.width // 2
+                padded = np.r_[[known[0]] * side, known, [known[-1]] * side]
+                trend = np.convolve(padded, np.ones(layer.width) / layer.width, "valid")
+                known = np.r_[trend, known - trend]
+            output[window, :, column] = (known - level) @ kernel + bias + level
+            if covariates is not None:
+                weights = np.asarray(layer.get_weights()[2], "float64")
+                output[window, :, column] += covariates[window] @ weights
+    return output
+
+
+@pytest.mark.parametrize("kind", LINEAR)
+def test_layer(tmp_path, kind):
+    x = numbers(1, 4, 12, 3)[0]
+    path = tmp_path / "m.keras"
+    layer = check_layer(LINEAR[kind], x, path=path, quantize=True, dynamic=False)
+    assert_close(run(layer, x), reference(layer, x), 1e-5)
+
+
+@pytest.mark.parametrize("kind", LINEAR)
+def test_layer_with_covariates(tmp_path, kind):
+    x = numbers(2, (4, 12, 3), (4, 2))
+    path = tmp_path / "m.keras"
+    layer = check_layer(LINEAR[kind], x, path=path, quantize=True, dynamic=False)
+    assert_close(run(layer, x), reference(layer, *x), 1e-5)
+
+
+def test_long_series_keep_their_precision():
+    """The moving mean of DLinear, far from zero."""
+    x = numbers(1, 2, 2000, 1)[0] + 100
+    layer = DLinear(5, width=25)
+    assert_close(run(layer, x) / 100, reference(layer, x) / 100, 2e-5)
+
+
+def series(count=300, steps=12, columns=2, seed=0):
+    """Windows of noisy waves, what follows them, and a covariate."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(count + steps + 5)
+    waves = np.sin(time[:, None] * [0.5, 0.9][:columns] + rng.random(columns))
+    waves += 0.3 * rng.standard_normal(waves.shape) + 2.0
+    covariates = rng.standard_normal((count, 2)).astype("float32")
+    x = np.stack([waves[i : i + steps] for i in range(count)]).astype("float32")
+    y = np.stack([waves[i + steps : i + steps + 5] for i in range(count)])
+    y = y + (covariates @ rng.standard_normal((2, 5)))[..., None]
+    return x, covariates, y.astype("float32")
+
+
+def objective(layer, inputs, y, alpha):
+    """What ridge regression minimises: the mean over rows, the sum over steps."""
+    error = np.square(run(layer, inputs).astype("float64") - y)
+    weights = [w for w in layer.get_weights() if w.ndim == 2]
+    penalty = sum(np.sum(np.square(w, dtype="float64")) for w in weights)
+    return error.mean(axis=(0, 2)).sum() + alpha * penalty
+
+
+@pytest.mark.parametrize("kind", LINEAR)
+@pytest.mark.parametrize("with_covariates", [False, True])
+def test_closed_form_is_the_minimum(kind, with_covariates):
+    x, covariates, y = series()
+    inputs = [x, covariates] if with_covariates else x
+    layer, alpha = LINEAR[kind](), 0.01
+    assert layer.fit_closed_form(inputs, y, alpha) == {
+        "alpha": alpha,
+        "validation_mse": {},
+    }
+    least = objective(layer, inputs, y, alpha)
+    rng = np.random.default_rng(1)
+    weights = layer.get_weights()
+    for i in range(len(weights)):
+        for _ in range(5):
+            moved = [w.copy() for w in weights]
+            moved[i] += 0.05 * rng.standard_normal(moved[i].shape)
+            layer.set_weights(moved)
+            assert objective(layer, inputs, y, alpha) > least
+    layer.set_weights(weights)
+    assert_close(run(layer, inputs)[:9], reference(layer, *_pair(inputs, 9)), 1e-5)
+
+
+def _pair(inputs, count):
+    return [part[:count] for part in (inputs if isinstance(inputs, list) else [inputs])]
+
+
+def test_closed_form_without_penalty_is_least_squares():
+    x, _, y = series(columns=1)
+    layer = LinearForecast(5)
+    layer.fit_closed_form(x, y, alpha=0)
+    design = np.c_[x[:, :, 0], np.ones(len(x))].astype("float64")
+    expected = np.linalg.lstsq(design, y[:, :, 0], rcond=None)[0]
+    kernel, bias = layer.get_weights()
+    assert_close(kernel, expected[:-1], 1e-5)
+    assert_close(bias, expected[-1], 1e-5)
+
+
+def test_fewer_windows_than_weights():
+    x, _, y = series(count=4, columns=1)
+    layer = LinearForecast(5)
+    layer.fit_closed_form(x, y, alpha=0)
+    assert_close(run(layer, x), y, 1e-3)
+
+
+def test_the_penalty_is_chosen_on_validation():
+    """By the error that forecasting has; nothing else of the data is looked at."""
+    x, covariates, y = series(60)
+    held_out = series(200, seed=1)
+    validation = ([held_out[0], held_out[1]], held_out[2])
+    layer = NLinear(5)
+    found = layer.fit_closed_form([x, covariates], y, validation_data=validation)
+    errors = found["validation_mse"]
+    assert found["alpha"] == min(errors, key=errors.get)
+    forecast = run(layer, validation[0])
+    assert np.mean(np.square(forecast - validation[1])) == pytest.approx(
+        errors[found["alpha"]], rel=1e-4
+    )
+    again = NLinear(5)
+    again.fit_closed_form([x, covariates], y, alpha=found["alpha"])
+    for ours, theirs in zip(again.get_weights(), layer.get_weights(), strict=True):
+        assert_close(ours, theirs, 1e-6)
+
+
+def test_views_and_chunks_give_the_same():
+    values = np.random.default_rng(0).standard_normal((1200, 2))
+    view = np.lib.stride_tricks.sliding_window_view(values, 17, axis=0).swapaxes(1, 2)
+    x, y = view[:, :12], view[:, 12:]
+    of_view, of_copy = NLinear(5), NLinear(5)
+    of_view.fit_closed_form(x, y, 0.1)
+    order = np.random.default_rng(1).permutation(len(x))
+    of_copy.fit_closed_form(x[order].copy(), y[order].copy(), 0.1)
+    for ours, theirs in zip(of_view.get_weights(), of_copy.get_weights(), strict=True):
+        assert_close(ours, theirs, 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x, y: NLinear(5).fit_closed_form(x, y), "needs `validation_data"),
+        (lambda x, y: NLinear(5).fit_closed_form(x, y, -1.0), "0 or more"),
+        (lambda x, y: NLinear(4).fit_closed_form(x, y, 0.1), r"shape \(9, 4, 2\)"),
+        (lambda x, y: NLinear(5).fit_closed_form(x, y[:8], 0.1), "Expected `y` of"),
+        (lambda x, y: NLinear(0), "positive integer"),
+        (lambda x, y: NLinear(5)(x[0]), r"\(batch, time, columns\)"),
+        (lambda x, y: NLinear(5)([x, x]), "covariates as"),
+        (lambda x, y: NLinear(5)([x, x, x]), "a list of a series and"),
+        (lambda x, y: DLinear(5, width=4), "odd"),
+        (lambda x, y: SeasonalNaive(5, period=24)(x), "a period of 24 steps"),
+        (lambda x, y: SeasonalNaive(5)(x[0]), r"\(batch, time, columns\)"),
+    ],
+)
+def test_wrong_arguments(call, message):
+    x, _, y = series(count=9)
+    with pytest.raises(ValueError, match=message):
+        call(x, y)
+
+
+@pytest.mark.parametrize("period", [1, 4, 7])
+def test_seasonal_naive(tmp_path, period):
+    x = numbers(1, 3, 8, 2)[0]
+    layer = SeasonalNaive(9, period)
+    output = run(layer, x)
+    for step in range(9):
+        expected = x[:, 8 - period + step % period]
+        assert_close(output[:, step], expected, 0)
+    assert layer.compute_output_shape((None, None, 2)) == (None, 9, 2)
+    model = keras.Sequential([keras.Input((None, 2)), layer])
+    model.save(tmp_path / "m.keras")
+    again = keras.saving.load_model(tmp_path / "m.keras")
+    assert_close(again.predict(x, verbose=0), output, 0)
