@@ -9,6 +9,7 @@ from keras_mmfusion.preprocessing.digit_inputs import (
 )
 from keras_mmfusion.preprocessing.ecg_beats import BeatInputs as BeatInputs
 from keras_mmfusion.preprocessing.ecg_beats import BeatPreprocessor as BeatPreprocessor
+from keras_mmfusion.preprocessing.series_scaler import SeriesScaler as SeriesScaler
 from keras_mmfusion.preprocessing.silence import trim_silence as trim_silence
 from keras_mmfusion.preprocessing.spectrogram import (
     mask_spectrogram as mask_spectrogram,

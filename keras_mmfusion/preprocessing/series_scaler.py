@@ -1,0 +1,108 @@
+"""Columns brought to one scale by what they were in training."""
+
+import numpy as np
+
+from keras_mmfusion._serialization import register
+
+METHODS = ("standard", "minmax")
+
+
+@register()
+class SeriesScaler:
+    """Scale columns by the rows of training, and back.
+
+    Args:
+        method: `"standard"`: mean 0, population standard deviation 1; or
+            `"minmax"`: from 0 to 1. Defaults to `"standard"`.
+        columns: Sequence of str, names of the columns. Defaults to `None`: no names.
+        center: Sequence of floats, what becomes zero. Defaults to `None`: see `fit`.
+        scale: Sequence of floats, what becomes one. Defaults to `None`: see `fit`.
+
+    Call arguments:
+        values: Array `(..., columns)`.
+        columns: Sequence of str, where `values` holds some of the columns only.
+            Defaults to `None`: all of them.
+
+    Returns:
+        float32 array of the same shape.
+
+    Raises:
+        ValueError: Another number of columns than in training, or `fit` was not
+            called.
+
+    Example:
+
+    ```python
+    from keras_mmfusion.preprocessing import SeriesScaler
+
+    values = np.array([[1.0, 20.0], [3.0, 20.0]])
+    scaler = SeriesScaler().fit(values)
+    assert scaler(values).tolist() == [[-1.0, 0.0], [1.0, 0.0]]  # one is constant
+    assert np.allclose(scaler.inverse(scaler(values)), values)
+    ```
+    """
+
+    def __init__(self, method="standard", columns=None, center=None, scale=None):
+        if method not in METHODS:
+            raise ValueError(
+                f"`method` must be one of {list(METHODS)}. Received: method={method!r}"
+            )
+        self.method = method
+        self.columns = None if columns is None else tuple(columns)
+        self.center = None if center is None else np.array(center, "float64")
+        self.scale = None if scale is None else np.array(scale, "float64")
+
+    def fit(self, values):
+        """Take center and scale from rows `(rows, columns)`; returns itself.
+
+        A column that is constant keeps its unit.
+        """
+        values = np.asarray(values, "float64")
+        if self.method == "standard":
+            self.center, scale = values.mean(axis=0), values.std(axis=0)
+        else:
+            self.center = values.min(axis=0)
+            scale = values.max(axis=0) - self.center
+        self.scale = np.where(scale > 0, scale, 1.0)
+        return self
+
+    def __call__(self, values, columns=None):
+        center, scale = self._of(np.asarray(values), columns)
+        return ((values - center) / scale).astype("float32")
+
+    def inverse(self, values, columns=None):
+        """Scaled values `(..., columns)` in the units they had, as float64."""
+        values = np.asarray(values, "float64")
+        center, scale = self._of(values, columns)
+        return values * scale + center
+
+    def _of(self, values, columns):
+        if self.center is None:
+            raise ValueError("`fit` comes first: center and scale are not known yet.")
+        center, scale = self.center, self.scale
+        if columns is not None:
+            if self.columns is None or not set(columns) <= set(self.columns):
+                raise ValueError(
+                    f"Expected some of the columns {self.columns}. "
+                    f"Received: columns={list(columns)}"
+                )
+            chosen = [self.columns.index(name) for name in columns]
+            center, scale = center[chosen], scale[chosen]
+        if values.shape[-1:] != center.shape:
+            raise ValueError(
+                f"Expected {len(center)} columns, the last axis. "
+                f"Received: shape {values.shape}"
+            )
+        return center, scale
+
+    def get_config(self):
+        return {
+            "method": self.method,
+            "columns": None if self.columns is None else list(self.columns),
+            "center": None if self.center is None else self.center.tolist(),
+            "scale": None if self.scale is None else self.scale.tolist(),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
