@@ -1,20 +1,17 @@
 """A classifier over named modalities: one encoder each, a fusion, a head."""
 
-import inspect
-
 import keras
 
 from keras_mmfusion._serialization import register
-from keras_mmfusion.layers.modality_dropout import ModalityDropout
-from keras_mmfusion.models._attention import attention_scores
-from keras_mmfusion.models._missing import AttachMask, MaskedMean, SplitMissing
-from keras_mmfusion.models._named_model import NamedModel
+from keras_mmfusion.models._encoding import check_encoders, drop_modalities, encode
+from keras_mmfusion.models._fusion_model import FusionModel
+from keras_mmfusion.models._missing import MaskedMean
 from keras_mmfusion.models._policies import copy_weights, policy_of, with_quantized
 from keras_mmfusion.models.fusions import check_every_step, get_fusion
 
 
 @register()
-class FusionClassifier(NamedModel):
+class FusionClassifier(FusionModel):
     """Encode each modality, fuse the sequences, classify.
 
     Every modality is an input of its own name. NaN marks what is missing: single
@@ -107,23 +104,10 @@ class FusionClassifier(NamedModel):
         **kwargs,
     ):
         inputs = {name: tuple(shape) for name, shape in dict(inputs).items()}
-        if not inputs or set(inputs) != set(encoders):
-            raise ValueError(
-                "Expected an encoder (or None) for each modality of `inputs`. "
-                f"Received: inputs={sorted(inputs)}, encoders={sorted(encoders)}."
-            )
+        check_encoders(inputs, encoders)
         if pooling not in ("mean", None):
             raise ValueError(
                 f"`pooling` must be 'mean' or None. Received: pooling={pooling!r}."
-            )
-        taken = [
-            e.name for e in encoders.values() if e is not None and e.name in inputs
-        ]
-        if taken:
-            raise ValueError(
-                "An encoder needs a name other than those of the modalities. "
-                f"Received: encoders named {taken}. Rename them, for example "
-                f"{taken[0]}_encoder."
             )
         # Maps tell how layers were quantised; those of layers with children go whole.
         own_policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
@@ -135,7 +119,7 @@ class FusionClassifier(NamedModel):
         # Fusion layers take sequences; a network may take images as well.
         ranks = (3, 4, 5) if isinstance(fusion, keras.Model) else (3,)
         features = [
-            _encode(name, tensor, encoders[name], policy, ranks)
+            encode(name, tensor, encoders[name], policy, ranks)
             for name, tensor in tensors.items()
         ]
         if len(features) == 1:
@@ -145,7 +129,7 @@ class FusionClassifier(NamedModel):
             )
         else:
             if any(keras.tree.flatten(modality_dropout)):
-                features = _drop_modalities(
+                features = drop_modalities(
                     list(inputs), features, modality_dropout, policy
                 )
             fuse = get_fusion(
@@ -254,77 +238,3 @@ class FusionClassifier(NamedModel):
     def _saved_policy(self, head=True):
         own = [self._fusion_name] + ["head"] * (head and self.num_classes > 0)
         return with_quantized(self._policy, map(self.get_layer, own), head)
-
-    def fused_features(self, x, **kwargs):
-        """Array `(samples, time, dim)`: the output of the fusion.
-
-        `time` is that of the first modality, or 1 for a fusion that pools.
-
-        Args:
-            x: dict of arrays, as for `predict`.
-            **kwargs: Arguments of `predict`, such as `batch_size`.
-        """
-        layers = {"fusion": self._fusion()}
-        return self._predict_output(layers, x, **kwargs)["fusion"]
-
-    def modality_features(self, x, **kwargs):
-        """Dict of arrays `(samples, time, features)`: each modality, encoded.
-
-        Args:
-            x: dict of arrays, as for `predict`.
-            **kwargs: Arguments of `predict`, such as `batch_size`.
-        """
-        layers = {name: self.get_layer(f"{name}_features") for name in self.modalities}
-        return self._predict_output(layers, x, **kwargs)
-
-    def attention_scores(self, x, **kwargs):
-        """Dict of arrays `(samples, heads, steps, steps)`: what attends to what.
-
-        Keys are such as `"ecg → rhythm"`: steps of the first ask, along the last
-        axis but one; steps of the second are attended to. A number is added where a
-        fusion has several of a kind, layer by layer. What is masked is never attended
-        to; a step without anything to attend to has a row of zeros.
-
-        Args:
-            x: dict of arrays, as for `predict`.
-            **kwargs: Arguments of `predict`, such as `batch_size`.
-
-        Raises:
-            ValueError: The fusion has no attention.
-        """
-        return attention_scores(self, self._fusion(), x, **kwargs)
-
-    def _fusion(self):
-        return self.get_layer(self._fusion_name)
-
-    def _predict_output(self, layers, x, **kwargs):
-        outputs = {name: layer.output for name, layer in layers.items()}
-        self.check_inputs(x)
-        part = keras.Model(self.input, outputs)
-        predicted = part.predict(x, **{"verbose": 0, **kwargs})
-        return {name: predicted[name] for name in layers}
-
-
-def _encode(name, tensor, encoder, policy, ranks):
-    filled, present = SplitMissing(name=f"{name}_missing", dtype=policy)(tensor)
-    if encoder is None:
-        encoded = filled
-    elif "mask" in inspect.signature(encoder.call).parameters:
-        encoded = encoder(filled, mask=present)
-    else:
-        encoded = encoder(filled)
-    if len(encoded.shape) not in ranks:
-        raise ValueError(
-            f"The encoder of {name!r} must yield (batch, time, features). "
-            f"Received: an output of shape {tuple(encoded.shape)}."
-        )
-    return AttachMask(name=f"{name}_features", dtype=policy)([encoded, present])
-
-
-def _drop_modalities(names, features, rate, policy):
-    drop = ModalityDropout(rate, name="modality_dropout", dtype=policy)
-    features, masks = drop(features)
-    return [
-        AttachMask(name=f"{name}_kept", dtype=policy)([feature, mask])
-        for name, feature, mask in zip(names, features, masks, strict=True)
-    ]

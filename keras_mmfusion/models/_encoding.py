@@ -1,0 +1,49 @@
+"""From inputs with NaN to encoded modalities with masks."""
+
+import inspect
+
+from keras_mmfusion.layers.modality_dropout import ModalityDropout
+from keras_mmfusion.models._missing import AttachMask, SplitMissing
+
+
+def check_encoders(inputs, encoders):
+    """Raise unless there is an encoder for each modality, with a name of its own."""
+    if not inputs or set(inputs) != set(encoders):
+        raise ValueError(
+            "Expected an encoder (or None) for each modality of `inputs`. "
+            f"Received: inputs={sorted(inputs)}, encoders={sorted(encoders)}."
+        )
+    taken = [e.name for e in encoders.values() if e is not None and e.name in inputs]
+    if taken:
+        raise ValueError(
+            "An encoder needs a name other than those of the modalities. "
+            f"Received: encoders named {taken}. Rename them, for example "
+            f"{taken[0]}_encoder."
+        )
+
+
+def encode(name, tensor, encoder, policy, ranks=(3,)):
+    """A modality without NaN, through its encoder, with a mask of what is there."""
+    filled, present = SplitMissing(name=f"{name}_missing", dtype=policy)(tensor)
+    if encoder is None:
+        encoded = filled
+    elif "mask" in inspect.signature(encoder.call).parameters:
+        encoded = encoder(filled, mask=present)
+    else:
+        encoded = encoder(filled)
+    if len(encoded.shape) not in ranks:
+        raise ValueError(
+            f"The encoder of {name!r} must yield (batch, time, features). "
+            f"Received: an output of shape {tuple(encoded.shape)}."
+        )
+    return AttachMask(name=f"{name}_features", dtype=policy)([encoded, present])
+
+
+def drop_modalities(names, features, rate, policy):
+    """Features some of which are masked in training, see `ModalityDropout`."""
+    drop = ModalityDropout(rate, name="modality_dropout", dtype=policy)
+    features, masks = drop(features)
+    return [
+        AttachMask(name=f"{name}_kept", dtype=policy)([feature, mask])
+        for name, feature, mask in zip(names, features, masks, strict=True)
+    ]

@@ -1,0 +1,63 @@
+"""What models with a fusion in the middle show of it."""
+
+import keras
+
+from keras_mmfusion.models._attention import attention_scores
+from keras_mmfusion.models._named_model import NamedModel
+
+
+class FusionModel(NamedModel):
+    """A model of named modalities with a fusion layer, whose outputs can be seen.
+
+    A subclass sets `modalities` and `_fusion_name`, and names the layers that give
+    encoded modalities `<modality>_features`.
+    """
+
+    def fused_features(self, x, **kwargs):
+        """Array `(samples, time, dim)`: the output of the fusion.
+
+        `time` is that of the first modality, or 1 for a fusion that pools.
+
+        Args:
+            x: dict of arrays, as for `predict`.
+            **kwargs: Arguments of `predict`, such as `batch_size`.
+        """
+        layers = {"fusion": self._fusion()}
+        return self._predict_output(layers, x, **kwargs)["fusion"]
+
+    def modality_features(self, x, **kwargs):
+        """Dict of arrays `(samples, time, features)`: each modality, encoded.
+
+        Args:
+            x: dict of arrays, as for `predict`.
+            **kwargs: Arguments of `predict`, such as `batch_size`.
+        """
+        layers = {name: self.get_layer(f"{name}_features") for name in self.modalities}
+        return self._predict_output(layers, x, **kwargs)
+
+    def attention_scores(self, x, **kwargs):
+        """Dict of arrays `(samples, heads, steps, steps)`: what attends to what.
+
+        Keys are such as `"ecg → rhythm"`: steps of the first ask, along the last
+        axis but one; steps of the second are attended to. A number is added where a
+        fusion has several of a kind, layer by layer. What is masked is never attended
+        to; a step without anything to attend to has a row of zeros.
+
+        Args:
+            x: dict of arrays, as for `predict`.
+            **kwargs: Arguments of `predict`, such as `batch_size`.
+
+        Raises:
+            ValueError: The fusion has no attention.
+        """
+        return attention_scores(self, self._fusion(), x, **kwargs)
+
+    def _fusion(self):
+        return self.get_layer(self._fusion_name)
+
+    def _predict_output(self, layers, x, **kwargs):
+        outputs = {name: layer.output for name, layer in layers.items()}
+        self.check_inputs(x)
+        part = keras.Model(self.input, outputs)
+        predicted = part.predict(x, **{"verbose": 0, **kwargs})
+        return {name: predicted[name] for name in layers}

@@ -1,0 +1,346 @@
+"""A forecaster: a linear skip, and a fusion of modalities on top of it."""
+
+import keras
+import numpy as np
+
+from keras_mmfusion._serialization import register
+from keras_mmfusion.layers import DLinear, LinearForecast, NLinear, SeasonalNaive
+from keras_mmfusion.models import _columns
+from keras_mmfusion.models._encoding import check_encoders, drop_modalities, encode
+from keras_mmfusion.models._fusion_model import FusionModel
+from keras_mmfusion.models._policies import policy_of, with_quantized
+from keras_mmfusion.models.fusions import get_fusion
+
+SKIPS = {"nlinear": NLinear, "dlinear": DLinear, "linear": LinearForecast}
+
+
+@register()
+class FusionForecaster(FusionModel):
+    """Forecast a table: a linear map of each column, plus what a fusion adds to it.
+
+    The linear skip is fitted in closed form (`fit_closed_form`) and then left alone.
+    The fusion starts as zero, learns what is left (`fit`), and is shrunk by a factor
+    chosen on validation (`fit_shrinkage`), so that it is never worse there.
+
+    The columns of the series are forecast one by one, by the same weights. Encoders
+    see the distance of a column from its last value. NaN marks what is missing, see
+    `FusionClassifier`; to the skip a missing value is zero, the mean of training.
+
+    Args:
+        inputs: dict, name of a modality to the shape of one sample. The first is the
+            series, `(time, columns)`. One of the same shape is the series again, such
+            as for an encoder that draws it. Others are `(time, features)`, alike for
+            all columns, such as a calendar. One without time, `(features,)`, goes to
+            the linear skip alone, such as the phase of the year.
+        encoders: dict, name of a modality with time to a Keras layer or model that
+            yields `(batch, time, features)`, of single columns; `None` to fuse it as
+            it is. Empty for the skip alone.
+        horizon: int. Steps to forecast.
+        fusion: str or layer, see `FusionClassifier`. Not used when one modality is
+            encoded only. Defaults to `"atd"`.
+        dim: int. Width of the fused features. Defaults to `16`.
+        fusion_options: dict, further arguments of the fusion. Defaults to `None`.
+        skip: `"nlinear"`, `"dlinear"`, `"linear"`, or `None` for the last value alone.
+            Defaults to `"nlinear"`.
+        modality_dropout: float or list of floats. Share of the samples in training
+            that lose a modality. Defaults to `0.0`.
+        dropout: float. Dropout before the last layer of the fusion.
+            Defaults to `0.0`.
+        dtype: Dtype policy of all but the encoders and the sum.
+            Defaults to `None`, the global policy.
+        **kwargs: `name` and `trainable`, as for any Keras model.
+
+    Call arguments:
+        inputs: dict of tensors `(batch, *shape)`, with exactly the names in `inputs`.
+
+    Input shape:
+        `{name: (batch, *inputs[name])}`.
+
+    Output shape:
+        `(batch, horizon, columns)`, in the units of the series.
+
+    Raises:
+        ValueError: Names or shapes of modalities differ from `inputs`, or there is
+            nothing to forecast by.
+
+    Example:
+
+    ```python
+    import keras
+    import numpy as np
+    from keras_mmfusion.models import FusionForecaster
+
+    model = FusionForecaster(
+        inputs={"series": (48, 2), "calendar": (48, 3), "phase": (2,)},
+        encoders={
+            "series": keras.layers.LSTM(8, return_sequences=True),
+            "calendar": keras.layers.Dense(8),
+        },
+        horizon=12,
+        fusion="concat",
+    )
+    rng = np.random.default_rng(0)
+    x = {name: rng.random((64, *s)) for name, s in model.shapes.items()}
+    y = rng.random((64, 12, 2))
+    model.fit_closed_form(x, y, alpha=0.1)
+    model.compile("adam", "mse")
+    model.fit(x, y, verbose=0)
+    model.fit_shrinkage(x, y)  # on validation data
+    model.predict(x, verbose=0).shape  # (64, 12, 2)
+    ```
+
+    Reference:
+        Step fusion (Qin et al.), section 3.2, for the modalities; the linear skip is
+        that of Zeng et al., arXiv:2205.13504. That the fusion adds to it is ours.
+    """
+
+    def __init__(
+        self,
+        inputs,
+        encoders,
+        horizon,
+        fusion="atd",
+        dim=16,
+        fusion_options=None,
+        skip="nlinear",
+        modality_dropout=0.0,
+        dropout=0.0,
+        dtype=None,
+        **kwargs,
+    ):
+        shapes = {name: tuple(shape) for name, shape in dict(inputs).items()}
+        covariates = _check(shapes, skip)
+        series, *others = shapes
+        encoders = dict(encoders or {})
+        # The series may be for the skip alone; what else has time is for the fusion.
+        encoded = [name for name in others if name != covariates]
+        encoded += [series] * (series in encoders)
+        if encoders or encoded:
+            check_encoders(encoded, encoders)
+        own_policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+        columns = shapes[series][1]
+        tensors = {
+            name: keras.Input(shape, name=name, dtype="float32")
+            for name, shape in shapes.items()
+        }
+
+        known = _columns.ZeroForMissing(name="known")(tensors[series])
+        if covariates is not None:
+            zeros = _columns.ZeroForMissing(name="known_covariates")
+            known = [known, zeros(tensors[covariates])]
+        if skip is None:
+            forecast = SeasonalNaive(horizon, name="skip", dtype="float32")(known)
+        else:
+            linear = SKIPS[skip](horizon, name="skip", dtype=_float32(own_policy))
+            forecast = linear(known)
+            linear.trainable = False
+
+        fuse = None
+        if encoders:
+            branch, fuse = _branch(
+                {name: tensors[name] for name in encoders},
+                encoders,
+                shapes[series],
+                fusion,
+                dim,
+                fusion_options,
+                modality_dropout,
+                own_policy,
+            )
+            x = _columns.StepsToFeatures(name="flat")(branch)
+            if dropout:
+                x = keras.layers.Dropout(
+                    dropout, name="dropout", dtype=policy_of(own_policy, "")
+                )(x)
+            x = keras.layers.Dense(
+                horizon,
+                kernel_initializer="zeros",
+                name="head",
+                dtype=policy_of(own_policy, "head", "float32"),
+            )(x)
+            x = _columns.ColumnsFromBatch(columns, name="of_columns")(x)
+            x = _columns.Shrinkage(name="shrinkage", dtype="float32")(x)
+            forecast = keras.layers.Add(name="forecast", dtype="float32")([forecast, x])
+        super().__init__(inputs=tensors, outputs=forecast, **kwargs)
+        self.shapes = shapes
+        self.modalities = list(encoders)
+        self.horizon = horizon
+        self.preprocessor = None
+        self._settings = {
+            "horizon": horizon,
+            "fusion": fusion,
+            "dim": dim,
+            "fusion_options": dict(fusion_options or {}),
+            "skip": skip,
+            "modality_dropout": modality_dropout,
+            "dropout": dropout,
+        }
+        self._encoder_names = {
+            name: encoder.name if encoder is not None else None
+            for name, encoder in encoders.items()
+        }
+        self._fusion_name = None if fuse is None else fuse.name
+        self._policy = own_policy
+
+    def fit_closed_form(self, x, y, alpha="validation", validation_data=None):
+        """Fit the linear skip, at once and exactly; see `NLinear.fit_closed_form`.
+
+        Args:
+            x: dict of arrays, views included; what the skip does not see may be left
+                out.
+            y: Array `(samples, horizon, columns)`.
+            alpha: float, or `"validation"`. Defaults to `"validation"`.
+            validation_data: Pair `(x, y)`. Defaults to `None`.
+
+        Returns:
+            dict of `"alpha"` and `"validation_mse"`.
+
+        Raises:
+            ValueError: There is no linear skip.
+        """
+        skip = self.get_layer("skip")
+        if not hasattr(skip, "fit_closed_form"):
+            raise ValueError(
+                "`fit_closed_form` needs a linear skip. Received: a model with "
+                "skip=None. Make one with skip='nlinear'."
+            )
+        if validation_data is not None:
+            validation_data = self._of_skip(validation_data[0]), validation_data[1]
+        return skip.fit_closed_form(self._of_skip(x), y, alpha, validation_data)
+
+    def fit_shrinkage(self, x, y, batch_size=256):
+        """Set the factor of the fusion to the best one from 0 to 1 for these data.
+
+        Best is least squares, which is exact. With data that the model was not trained
+        on, such as those to validate on, the fusion is then no worse than without.
+
+        Args:
+            x: dict of arrays, as for `predict`.
+            y: Array `(samples, horizon, columns)`.
+            batch_size: int. Defaults to `256`.
+
+        Returns:
+            float, the factor.
+
+        Raises:
+            ValueError: There is no fusion in the model.
+        """
+        if not self.modalities:
+            raise ValueError(
+                "`fit_shrinkage` needs a fusion. Received: a model without encoders."
+            )
+        self.check_inputs(x)
+        outputs = [self.get_layer(n).output for n in ("skip", "of_columns")]
+        parts = keras.Model(self.input, outputs)
+        inner = square = 0.0
+        for start in range(0, len(y), batch_size):
+            part = slice(start, start + batch_size)
+            batch = {name: np.asarray(array[part]) for name, array in x.items()}
+            skip, added = (
+                np.asarray(p, "float64") for p in parts.predict_on_batch(batch)
+            )
+            inner += float(np.sum(added * (y[part] - skip)))
+            square += float(np.sum(np.square(added)))
+        factor = float(np.clip(inner / square, 0.0, 1.0)) if square > 0 else 0.0
+        self.get_layer("shrinkage").factor.assign(factor)
+        return factor
+
+    def _of_skip(self, x):
+        names = [
+            n for i, (n, s) in enumerate(self.shapes.items()) if not i or len(s) < 2
+        ]
+        arrays = [x[name] for name in names]
+        return arrays[0] if len(arrays) == 1 else arrays
+
+    def get_config(self):
+        def saved(name):
+            return name and keras.saving.serialize_keras_object(self.get_layer(name))
+
+        fusion = self._settings["fusion"]
+        if not isinstance(fusion, str):
+            fusion = keras.saving.serialize_keras_object(fusion)
+        names = ["skip", "head"] + [self._fusion_name] * (self._fusion_name is not None)
+        own = [layer for layer in self.layers if layer.name in names]
+        return {
+            **self._settings,
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": keras.dtype_policies.serialize(with_quantized(self._policy, own)),
+            "fusion": fusion,
+            # Pairs, since the order of the modalities counts.
+            "inputs": [[name, list(shape)] for name, shape in self.shapes.items()],
+            "encoders": [[k, saved(v)] for k, v in self._encoder_names.items()],
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        def restored(saved):
+            if not isinstance(saved, dict):
+                return saved
+            return keras.saving.deserialize_keras_object(
+                saved, custom_objects=custom_objects
+            )
+
+        config = dict(config)
+        config["encoders"] = {k: restored(v) for k, v in config["encoders"]}
+        for key in ("fusion", "dtype"):
+            config[key] = restored(config.get(key))
+        return cls(**config)
+
+
+def _check(shapes, skip):
+    """The name of the covariates, or None; raise for what cannot be."""
+    if skip is not None and skip not in SKIPS:
+        raise ValueError(
+            f"`skip` must be one of {sorted(SKIPS)} or None. Received: skip={skip!r}"
+        )
+    first = next(iter(shapes.values()), ())
+    if len(first) != 2 or None in first:
+        raise ValueError(
+            "The first of `inputs` must be the series, (time, columns), both known. "
+            f"Received: inputs={shapes}"
+        )
+    covariates = [name for name, shape in shapes.items() if len(shape) == 1]
+    if len(covariates) > 1 or (covariates and skip is None):
+        raise ValueError(
+            "One input without time may go to a linear skip. "
+            f"Received: {covariates} with skip={skip!r}"
+        )
+    odd = {n: s for n, s in shapes.items() if len(s) not in (1, 2)}
+    if odd:
+        raise ValueError(
+            f"`inputs` must be (time, features) or (features,). Received: {odd}"
+        )
+    return covariates[0] if covariates else None
+
+
+def _branch(
+    tensors, encoders, of_series, fusion, dim, options, modality_dropout, own_policy
+):
+    """Fused features of every column, `(batch * columns, time, dim)`, and the layer."""
+    policy = policy_of(own_policy, "")
+    features = []
+    for name, tensor in tensors.items():
+        if tuple(tensor.shape[1:]) == of_series:
+            x = _columns.ColumnsToBatch(name=f"{name}_columns")(tensor)
+            x = _columns.SinceLast(name=f"{name}_since_last")(x)
+        else:
+            repeat = _columns.RepeatForColumns(of_series[1], name=f"{name}_columns")
+            x = repeat(tensor)
+        features.append(encode(name, x, encoders[name], policy))
+    if len(features) == 1:
+        fuse = keras.layers.Dense(
+            dim, name="fusion", dtype=policy_of(own_policy, "fusion")
+        )
+        return fuse(features[0]), fuse
+    if any(keras.tree.flatten(modality_dropout)):
+        features = drop_modalities(list(tensors), features, modality_dropout, policy)
+    fuse = get_fusion(fusion, dim, options, dtype=own_policy)
+    return fuse(features), fuse
+
+
+def _float32(policy):
+    """Forecasts keep their digits; entries for int8 stay."""
+    if isinstance(policy, keras.dtype_policies.DTypePolicyMap):
+        return policy
+    return "float32"
