@@ -250,6 +250,24 @@ def test_noise_on_each_modality(data):
     assert abs(sample - np.sqrt(4 / 5)) < 0.05  # share of the signal in its power
 
 
+def test_a_level_of_noise_is_drawn_for_each_pair(data):
+    numbers, levels = data.pairs["train"].sample(60), (None, 4.0, 0.25)
+
+    def images(snr, **kwargs):
+        batches = DigitBatches(data, numbers=numbers, snr={"image": snr}, **kwargs)
+        return np.concatenate(
+            [batches.signals(i)[0]["image"] for i in range(len(batches))]
+        )
+
+    drawn = images(levels)
+    of_each = np.stack([images(level) for level in levels])
+    same = (of_each == drawn).all(axis=(2, 3, 4, 5))
+    assert (same.sum(axis=0) == 1).all()
+    assert (same.sum(axis=1) > 8).all(), "each is drawn, and about as often"
+    np.testing.assert_array_equal(images(levels, batch_size=7), drawn)
+    assert (images(levels, seed=1) != drawn).any()
+
+
 def test_noise_and_masks_depend_on_seed_epoch_and_pair_only(data):
     numbers = data.pairs["train"].sample(30)
     settings = {

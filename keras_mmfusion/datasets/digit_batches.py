@@ -26,7 +26,8 @@ class DigitBatches(keras.utils.PyDataset):
         preprocessor: `DigitPreprocessor`. Defaults to `None`: a new one.
         batch_size: int. Defaults to `64`.
         snr: dict, signal-to-noise ratio of `"image"` and of `"sound"`, a ratio of
-            powers; None or left out for no noise. Defaults to `None`: no noise.
+            powers; None or left out for no noise; several, None among them or not,
+            to draw one of them for each pair. Defaults to `None`: no noise.
         modalities: Which to give. Defaults to both.
         mask_frequencies: int. Upper bound of bins to mask. Defaults to `0`.
         mask_times: int. Upper bound of steps to mask. Defaults to `0`.
@@ -128,6 +129,8 @@ class DigitBatches(keras.utils.PyDataset):
 
     def _noisy(self, modality, number, signal):
         snr = self.snr.get(MODALITIES[modality])
+        if isinstance(snr, (list, tuple)):
+            snr = snr[self._rng(3 + modality, number).integers(len(snr))]
         return add_white_noise(signal, snr, self._rng(modality, number))
 
     def _rng(self, use, number):

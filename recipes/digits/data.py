@@ -10,8 +10,13 @@ from keras_mmfusion.datasets.digits import load_digits
 
 # Ratios of powers, from clean to drowned: the axes of the paper's heat maps.
 LEVELS = (None, 16.0, 8.0, 4.0, 2.0, 1.0, 0.5, 0.25, 0.125, 0.0625)
-# What the networks are trained with: as in Fig. 3, and without noise.
-NOISE = {"noisy": {"image": 0.25, "sound": 0.5}, "original": {}}
+# What the networks are trained with: as in Fig. 3, without noise, and with any of
+# these levels for each pair, which is ours.
+NOISE = {
+    "noisy": {"image": 0.25, "sound": 0.5},
+    "original": {},
+    "mixed": {"image": LEVELS, "sound": LEVELS},
+}
 
 
 @functools.lru_cache(maxsize=1)

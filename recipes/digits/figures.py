@@ -66,7 +66,9 @@ def _heat_map(axes, values, colours, low, high):
 
 
 def _mark(axes, snr):
-    """A square around the levels of training."""
+    """A square around the levels of training, where there is one of each."""
+    if any(isinstance(level, tuple) for level in snr.values()):
+        return
     row, column = (data.LEVELS.index(snr.get(m)) for m in ("sound", "image"))
     square = Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="white")
     axes.add_patch(square)
