@@ -1,6 +1,8 @@
 """From raw signals to model inputs: the same code in training and at inference."""
 
 from keras_mmfusion.preprocessing.beat_segments import BeatSegments as BeatSegments
+from keras_mmfusion.preprocessing.calendar import annual_phase as annual_phase
+from keras_mmfusion.preprocessing.calendar import calendar_features as calendar_features
 from keras_mmfusion.preprocessing.digit_image import (
     read_digit_image as read_digit_image,
 )
@@ -10,6 +12,9 @@ from keras_mmfusion.preprocessing.digit_inputs import (
 from keras_mmfusion.preprocessing.ecg_beats import BeatInputs as BeatInputs
 from keras_mmfusion.preprocessing.ecg_beats import BeatPreprocessor as BeatPreprocessor
 from keras_mmfusion.preprocessing.series_scaler import SeriesScaler as SeriesScaler
+from keras_mmfusion.preprocessing.series_windows import (
+    SeriesPreprocessor as SeriesPreprocessor,
+)
 from keras_mmfusion.preprocessing.silence import trim_silence as trim_silence
 from keras_mmfusion.preprocessing.spectrogram import (
     mask_spectrogram as mask_spectrogram,

@@ -1,0 +1,142 @@
+"""From a table of series to the inputs of a forecaster."""
+
+import numpy as np
+
+from keras_mmfusion._serialization import register
+from keras_mmfusion.datasets.ecg_record import RecordError
+from keras_mmfusion.datasets.ett import windows
+from keras_mmfusion.preprocessing.calendar import annual_phase, calendar_features
+from keras_mmfusion.preprocessing.series_scaler import SeriesScaler
+
+MODALITIES = ("series", "image", "calendar", "phase")
+
+
+@register()
+class SeriesPreprocessor:
+    """Scale a table and cut it into what a forecaster sees.
+
+    Args:
+        scaler: `SeriesScaler` that was fitted on the rows of training.
+        lookback: int. Steps that are known. Defaults to `336`.
+        modalities: Which inputs to give, of `"series"`; `"image"`, the series once
+            more, to be drawn; `"calendar"`, hour and weekday of the steps that are
+            known; `"phase"`, that of the year at the first step to come.
+            Defaults to `("series",)`.
+
+    Call arguments:
+        table: `SeriesTable` with the columns of the scaler, in any order.
+
+    Returns:
+        dict of arrays, a batch of one: what is known at the end of the table.
+
+    Raises:
+        RecordError: The table lacks a column, or is shorter than `lookback`.
+
+    Example:
+
+    ```python
+    from keras_mmfusion.datasets.ett import SeriesTable
+
+    times = np.datetime64("2026-01-01", "s") + np.arange(100) * np.timedelta64(1, "h")
+    table = SeriesTable("house", times, np.random.rand(100, 1), ("OT",))
+    scaler = SeriesScaler(columns=table.columns).fit(table.values[:60])
+    prepare = SeriesPreprocessor(scaler, lookback=24, modalities=("series", "phase"))
+    x, y = prepare.windows(table, horizon=12, rows=(60, 100))
+    assert x["series"].shape == (29, 24, 1) and y.shape == (29, 12, 1)
+    assert prepare(table)["phase"].shape == (1, 2)
+    ```
+    """
+
+    def __init__(self, scaler, lookback=336, modalities=("series",)):
+        unknown = [name for name in modalities if name not in MODALITIES]
+        if unknown or "series" not in modalities:
+            raise ValueError(
+                f"`modalities` must be some of {list(MODALITIES)}, the series among "
+                f"them. Received: modalities={list(modalities)}"
+            )
+        if scaler.columns is None or scaler.center is None:
+            raise ValueError(
+                "`scaler` must know its columns by name, and be fitted: "
+                "SeriesScaler(columns=table.columns).fit(values)."
+            )
+        self.scaler = scaler
+        self.lookback = int(lookback)
+        self.modalities = tuple(modalities)
+
+    @property
+    def columns(self):
+        """Names of the columns that are forecast, in order."""
+        return self.scaler.columns
+
+    @property
+    def shapes(self):
+        """Shapes of one sample of each modality."""
+        of_series = (self.lookback, len(self.columns))
+        shapes = {
+            "series": of_series,
+            "image": of_series,
+            "calendar": (self.lookback, 4),
+            "phase": (2,),
+        }
+        return {name: shapes[name] for name in self.modalities}
+
+    def windows(self, table, horizon, rows):
+        """Every window of a part of a table: views, of scaled values.
+
+        Args:
+            table: `SeriesTable`.
+            horizon: int. Steps to forecast.
+            rows: Pair `(first, last + 1)`, see `keras_mmfusion.datasets.ett.windows`.
+
+        Returns:
+            `(x, y)`: dict of arrays by modality, and an array `(n, horizon, columns)`.
+        """
+        scaled = self._scaled(table)
+        known, y = windows(scaled, self.lookback, horizon, rows)
+        first = max(rows[0], self.lookback)
+        origins = np.arange(first, first + len(y))
+        return self._inputs(table, known, origins), y
+
+    def __call__(self, table):
+        scaled = self._scaled(table)
+        if len(scaled) < self.lookback:
+            raise RecordError(
+                f"Expected {self.lookback} rows or more of {table.name}, which are "
+                f"known. Received: {len(scaled)}."
+            )
+        known = scaled[None, -self.lookback :]
+        return self._inputs(table, known, np.array([len(scaled)]))
+
+    def future_times(self, table, horizon):
+        """datetime64 array `(horizon,)`: the times that follow the table."""
+        return table.times[-1] + np.arange(1, horizon + 1) * table.step
+
+    def _scaled(self, table):
+        table = table.select(self.columns)
+        return self.scaler(table.values, self.columns)
+
+    def _inputs(self, table, known, origins):
+        x = {"series": known, "image": known}
+        if "calendar" in self.modalities:
+            features = calendar_features(table.times)
+            view = np.lib.stride_tricks.sliding_window_view(
+                features, self.lookback, axis=0
+            )
+            start = origins[0] - self.lookback
+            x["calendar"] = view[start : start + len(origins)].swapaxes(1, 2)
+        if "phase" in self.modalities:
+            times = table.times[0] + origins * table.step
+            x["phase"] = annual_phase(times)
+        return {name: x[name] for name in self.modalities}
+
+    def get_config(self):
+        return {
+            "scaler": self.scaler.get_config(),
+            "lookback": self.lookback,
+            "modalities": list(self.modalities),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        scaler = SeriesScaler.from_config(config["scaler"])
+        return cls(**{**config, "scaler": scaler})
