@@ -8,3 +8,5 @@ from keras_mmfusion.analysis.beat_labels import BeatLabels as BeatLabels
 from keras_mmfusion.analysis.beat_plot import plot_beats as plot_beats
 from keras_mmfusion.analysis.digit_plot import class_values as class_values
 from keras_mmfusion.analysis.digit_plot import plot_digits as plot_digits
+from keras_mmfusion.analysis.forecast import Forecast as Forecast
+from keras_mmfusion.analysis.forecast import plot_forecast as plot_forecast

@@ -15,6 +15,8 @@ Trained multimodal models at work: heart beats of ECG records, and digits.
   mmfusion annotate ecg.csv --fs 250     the same from a table in mV
   mmfusion evaluate mitdb/1*.hea         compares with the cardiologists' labels
   mmfusion classify-digit 7.png 7.wav    names a digit that is seen, heard, or both
+  mmfusion forecast load.csv --preset my_preset --plot load.png
+                                         forecasts what follows a table
   mmfusion presets                       lists the trained models; info, verify, card
   mmfusion export atd_mitbih --format onnx --output atd_mitbih.onnx
                                          writes one to run without Keras
@@ -80,6 +82,7 @@ def _parser():
         demo,
         evaluate,
         export,
+        forecast,
         presets,
     )
 
@@ -92,7 +95,7 @@ def _parser():
         "--version", action="version", version=f"mmfusion {__version__}"
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (annotate, evaluate, demo, classify_digit, presets, export):
+    for module in (annotate, evaluate, demo, classify_digit, forecast, presets, export):
         module.add_parser(commands)
     return parser
 

@@ -245,6 +245,50 @@ class FusionForecaster(FusionModel):
         self.get_layer("shrinkage").factor.assign(factor)
         return factor
 
+    def forecast(self, table, horizon=None, level=0.9):
+        """Forecast what follows a table, in the units of its columns.
+
+        Args:
+            table: `SeriesTable`, see `keras_mmfusion.datasets.ett.read_series`.
+            horizon: int, up to that of the model. Defaults to `None`: all of it.
+            level: float, of the intervals; one of those that the preprocessor has
+                been calibrated for. Without any there are none. Defaults to `0.9`.
+
+        Returns:
+            `keras_mmfusion.analysis.Forecast`.
+
+        Raises:
+            ValueError: The model has no preprocessor, or a shorter horizon.
+            RecordError: The table is too short, or lacks a column.
+        """
+        from keras_mmfusion.analysis.forecast import Forecast
+
+        if self.preprocessor is None:
+            raise ValueError(
+                "`forecast` needs a model with a `preprocessor`, such as a preset. "
+                "Received: preprocessor=None."
+            )
+        horizon = self.horizon if horizon is None else horizon
+        if not 1 <= horizon <= self.horizon:
+            raise ValueError(
+                f"`horizon` must be from 1 to {self.horizon}, for which the model was "
+                f"made. Received: horizon={horizon}"
+            )
+        prepare = self.preprocessor
+        scaled = self.predict(prepare(table), verbose=0)[0, :horizon]
+        inverse, ends = prepare.scaler.inverse, (None, None)
+        if prepare.intervals is not None:
+            half = prepare.intervals(level)[:horizon]
+            ends = inverse(scaled - half), inverse(scaled + half)
+        return Forecast(
+            table.name,
+            prepare.future_times(table, horizon),
+            prepare.columns,
+            inverse(scaled),
+            *ends,
+            level=None if prepare.intervals is None else level,
+        )
+
     def _of_skip(self, x):
         names = [
             n for i, (n, s) in enumerate(self.shapes.items()) if not i or len(s) < 2

@@ -3,6 +3,9 @@
 from keras_mmfusion.preprocessing.beat_segments import BeatSegments as BeatSegments
 from keras_mmfusion.preprocessing.calendar import annual_phase as annual_phase
 from keras_mmfusion.preprocessing.calendar import calendar_features as calendar_features
+from keras_mmfusion.preprocessing.conformal_intervals import (
+    ConformalIntervals as ConformalIntervals,
+)
 from keras_mmfusion.preprocessing.digit_image import (
     read_digit_image as read_digit_image,
 )

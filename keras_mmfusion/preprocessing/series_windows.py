@@ -6,6 +6,7 @@ from keras_mmfusion._serialization import register
 from keras_mmfusion.datasets.ecg_record import RecordError
 from keras_mmfusion.datasets.ett import windows
 from keras_mmfusion.preprocessing.calendar import annual_phase, calendar_features
+from keras_mmfusion.preprocessing.conformal_intervals import ConformalIntervals
 from keras_mmfusion.preprocessing.series_scaler import SeriesScaler
 
 MODALITIES = ("series", "image", "calendar", "phase")
@@ -22,6 +23,8 @@ class SeriesPreprocessor:
             more, to be drawn; `"calendar"`, hour and weekday of the steps that are
             known; `"phase"`, that of the year at the first step to come.
             Defaults to `("series",)`.
+        intervals: `ConformalIntervals` of the scaled values, or None.
+            Defaults to `None`.
 
     Call arguments:
         table: `SeriesTable` with the columns of the scaler, in any order.
@@ -47,7 +50,7 @@ class SeriesPreprocessor:
     ```
     """
 
-    def __init__(self, scaler, lookback=336, modalities=("series",)):
+    def __init__(self, scaler, lookback=336, modalities=("series",), intervals=None):
         unknown = [name for name in modalities if name not in MODALITIES]
         if unknown or "series" not in modalities:
             raise ValueError(
@@ -62,6 +65,7 @@ class SeriesPreprocessor:
         self.scaler = scaler
         self.lookback = int(lookback)
         self.modalities = tuple(modalities)
+        self.intervals = intervals
 
     @property
     def columns(self):
@@ -134,9 +138,12 @@ class SeriesPreprocessor:
             "scaler": self.scaler.get_config(),
             "lookback": self.lookback,
             "modalities": list(self.modalities),
+            "intervals": self.intervals and self.intervals.get_config(),
         }
 
     @classmethod
     def from_config(cls, config):
-        scaler = SeriesScaler.from_config(config["scaler"])
-        return cls(**{**config, "scaler": scaler})
+        made = {"scaler": SeriesScaler.from_config(config["scaler"])}
+        if config.get("intervals"):
+            made["intervals"] = ConformalIntervals.from_config(config["intervals"])
+        return cls(**{**config, **made})

@@ -1,0 +1,104 @@
+"""`mmfusion forecast`: what follows the last row of a table."""
+
+from pathlib import Path
+
+from keras_mmfusion.cli._outputs import staged
+from keras_mmfusion.cli.annotate import check_picture
+from keras_mmfusion.datasets import RecordError
+
+MAX_ROWS = 12
+
+
+def add_parser(commands):
+    parser = commands.add_parser(
+        "forecast",
+        help="forecast what follows the last row of a table",
+        description="Forecast what follows the last row of a CSV file: a column of "
+        "evenly spaced times, then columns of numbers, named in the first line as in "
+        "the data that the preset was trained on.",
+    )
+    parser.add_argument("table", metavar="FILE.csv", type=Path, help="what is known")
+    parser.add_argument(
+        "--preset",
+        required=True,
+        help="trained model to use, a name or a folder (see: mmfusion presets)",
+    )
+    parser.add_argument(
+        "--horizon", type=int, metavar="STEPS", help="steps (default: all it can)"
+    )
+    parser.add_argument(
+        "--level",
+        type=float,
+        default=0.9,
+        metavar="SHARE",
+        help="of the prediction intervals (default: %(default)s)",
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="CSV to write")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="picture to draw")
+    parser.add_argument(
+        "--force", action="store_true", help="replace output files that exist"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args):
+    """Run the command; `args` are its parsed arguments."""
+    check_picture(args.plot)
+    from keras_mmfusion.datasets.ett import read_series
+
+    table = read_series(args.table)
+    paths = [path for path in (args.output, args.plot) if path is not None]
+    with staged(paths, args.force) as parts:
+        model = load_model(args.preset)
+        try:
+            forecast = model.forecast(table, args.horizon, args.level)
+        except ValueError as error:
+            raise RecordError(str(error)) from error
+        parts = dict(zip(paths, parts, strict=True))
+        if args.output is not None:
+            forecast.to_csv(parts[args.output])
+        if args.plot is not None:
+            from keras_mmfusion.analysis.forecast import plot_forecast
+
+            plot_forecast(forecast, table).savefig(parts[args.plot])
+    print(summary(table, forecast, args))
+    if paths:
+        print("\nWrote   " + "\n        ".join(str(path) for path in paths))
+    return 0
+
+
+def load_model(preset):
+    from keras_mmfusion import presets
+    from keras_mmfusion.models import FusionForecaster
+
+    model = presets.load(preset)
+    if not isinstance(model, FusionForecaster):
+        raise RecordError(
+            f"Expected a preset that forecasts. Received: {preset}, a "
+            f"{type(model).__name__}. See: mmfusion presets"
+        )
+    return model
+
+
+def summary(table, forecast, args):
+    """What was read and what comes, as lines of text."""
+    lines = [
+        f"Table   {args.table}: {len(table.values):,} rows to {_text(table.times[-1])}",
+        f"Model   {args.preset}: {len(forecast.times)} steps of "
+        f"{', '.join(forecast.columns)}",
+    ]
+    if forecast.level is not None:
+        lines.append(f"        with intervals of {forecast.level:.0%}")
+    names = "".join(f"{name:>12s}" for name in forecast.columns)
+    lines += ["", f"{'Time':19s}{names}"]
+    for time, row in zip(forecast.times[:MAX_ROWS], forecast.values, strict=False):
+        cells = "".join(f"{value:12.4g}" for value in row)
+        lines.append(f"{_text(time):19s}{cells}")
+    left = len(forecast.times) - MAX_ROWS
+    if left > 0:
+        lines.append(f"and {left} more" + ("" if args.output else "; see --output"))
+    return "\n".join(lines)
+
+
+def _text(time):
+    return str(time).replace("T", " ")

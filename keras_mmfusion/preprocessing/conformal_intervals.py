@@ -1,0 +1,80 @@
+"""How far off forecasts were on data that nothing was fitted to."""
+
+import numpy as np
+
+from keras_mmfusion._serialization import register
+
+LEVELS = (0.5, 0.8, 0.9, 0.95)
+
+
+@register()
+class ConformalIntervals:
+    """Half-widths of prediction intervals by split conformal prediction.
+
+    A forecast of step h of a column was off by no more than the half-width in the
+    given share of the windows to calibrate on. Where new windows are like those, it
+    will be so again, whatever the model; neighbouring windows overlap, and years
+    differ, so the share that is reached has to be measured.
+
+    Args:
+        levels: Sequence of floats, shares of the windows.
+            Defaults to `(0.5, 0.8, 0.9, 0.95)`.
+        halfwidths: nested lists `(levels, horizon, columns)`. Defaults to `None`:
+            see `fit`.
+
+    Example:
+
+    ```python
+    from keras_mmfusion.preprocessing import ConformalIntervals
+
+    errors = np.random.default_rng(0).normal(size=(999, 12, 1))
+    intervals = ConformalIntervals(levels=(0.9,)).fit(errors)
+    assert abs(intervals(0.9).mean() - 1.645) < 0.1  # of a normal distribution
+    ```
+
+    Reference:
+        Lei et al., "Distribution-free predictive inference for regression", JASA 2018,
+        algorithm 2 (split conformal), at each step and column by itself.
+    """
+
+    def __init__(self, levels=LEVELS, halfwidths=None):
+        self.levels = tuple(float(level) for level in levels)
+        if not self.levels or not all(0 < level < 1 for level in self.levels):
+            raise ValueError(
+                f"`levels` must be shares between 0 and 1. Received: levels={levels}"
+            )
+        self.halfwidths = None if halfwidths is None else np.array(halfwidths)
+
+    def fit(self, errors):
+        """Take the half-widths from errors `(windows, horizon, columns)`.
+
+        Of n sizes in order, that of number `ceil((n + 1) * level)`, the largest if
+        there are too few. Returns itself.
+        """
+        sizes = np.sort(np.abs(np.asarray(errors, "float64")), axis=0)
+        count = len(sizes)
+        ranks = [min(int(np.ceil((count + 1) * p)), count) - 1 for p in self.levels]
+        # Four digits: what is beyond says nothing, and they are kept as text.
+        self.halfwidths = np.array([_four_digits(sizes[rank]) for rank in ranks])
+        return self
+
+    def __call__(self, level):
+        """Half-widths `(horizon, columns)` at one of the levels."""
+        if self.halfwidths is None or level not in self.levels:
+            raise ValueError(
+                f"`level` must be one of {list(self.levels)}, after `fit`. "
+                f"Received: level={level}"
+            )
+        return self.halfwidths[self.levels.index(level)]
+
+    def get_config(self):
+        halfwidths = None if self.halfwidths is None else self.halfwidths.tolist()
+        return {"levels": list(self.levels), "halfwidths": halfwidths}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+def _four_digits(values):
+    return np.array([float(f"{v:.4g}") for v in values.ravel()]).reshape(values.shape)
