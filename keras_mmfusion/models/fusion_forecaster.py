@@ -4,14 +4,11 @@ import keras
 import numpy as np
 
 from keras_mmfusion._serialization import register
-from keras_mmfusion.layers import DLinear, LinearForecast, NLinear, SeasonalNaive
 from keras_mmfusion.models import _columns
-from keras_mmfusion.models._encoding import check_encoders, drop_modalities, encode
+from keras_mmfusion.models._encoding import check_encoders
+from keras_mmfusion.models._forecast_parts import add_fusion, add_skip, check_shapes
 from keras_mmfusion.models._fusion_model import FusionModel
 from keras_mmfusion.models._policies import policy_of, with_quantized
-from keras_mmfusion.models.fusions import get_fusion
-
-SKIPS = {"nlinear": NLinear, "dlinear": DLinear, "linear": LinearForecast}
 
 
 @register()
@@ -109,7 +106,7 @@ class FusionForecaster(FusionModel):
         **kwargs,
     ):
         shapes = {name: tuple(shape) for name, shape in dict(inputs).items()}
-        covariates = _check(shapes, skip)
+        covariates = check_shapes(shapes, skip)
         series, *others = shapes
         encoders = dict(encoders or {})
         # The series may be for the skip alone; what else has time is for the fusion.
@@ -124,20 +121,11 @@ class FusionForecaster(FusionModel):
             for name, shape in shapes.items()
         }
 
-        known = _columns.ZeroForMissing(name="known")(tensors[series])
-        if covariates is not None:
-            zeros = _columns.ZeroForMissing(name="known_covariates")
-            known = [known, zeros(tensors[covariates])]
-        if skip is None:
-            forecast = SeasonalNaive(horizon, name="skip", dtype="float32")(known)
-        else:
-            linear = SKIPS[skip](horizon, name="skip", dtype=_float32(own_policy))
-            forecast = linear(known)
-            linear.trainable = False
-
+        of_skip = [tensors[name] for name in (series, covariates) if name is not None]
+        forecast = add_skip(of_skip, skip, horizon, own_policy)
         fuse = None
         if encoders:
-            branch, fuse = _branch(
+            branch, fuse = add_fusion(
                 {name: tensors[name] for name in encoders},
                 encoders,
                 shapes[series],
@@ -330,61 +318,3 @@ class FusionForecaster(FusionModel):
         for key in ("fusion", "dtype"):
             config[key] = restored(config.get(key))
         return cls(**config)
-
-
-def _check(shapes, skip):
-    """The name of the covariates, or None; raise for what cannot be."""
-    if skip is not None and skip not in SKIPS:
-        raise ValueError(
-            f"`skip` must be one of {sorted(SKIPS)} or None. Received: skip={skip!r}"
-        )
-    first = next(iter(shapes.values()), ())
-    if len(first) != 2 or None in first:
-        raise ValueError(
-            "The first of `inputs` must be the series, (time, columns), both known. "
-            f"Received: inputs={shapes}"
-        )
-    covariates = [name for name, shape in shapes.items() if len(shape) == 1]
-    if len(covariates) > 1 or (covariates and skip is None):
-        raise ValueError(
-            "One input without time may go to a linear skip. "
-            f"Received: {covariates} with skip={skip!r}"
-        )
-    odd = {n: s for n, s in shapes.items() if len(s) not in (1, 2)}
-    if odd:
-        raise ValueError(
-            f"`inputs` must be (time, features) or (features,). Received: {odd}"
-        )
-    return covariates[0] if covariates else None
-
-
-def _branch(
-    tensors, encoders, of_series, fusion, dim, options, modality_dropout, own_policy
-):
-    """Fused features of every column, `(batch * columns, time, dim)`, and the layer."""
-    policy = policy_of(own_policy, "")
-    features = []
-    for name, tensor in tensors.items():
-        if tuple(tensor.shape[1:]) == of_series:
-            x = _columns.ColumnsToBatch(name=f"{name}_columns")(tensor)
-            x = _columns.SinceLast(name=f"{name}_since_last")(x)
-        else:
-            repeat = _columns.RepeatForColumns(of_series[1], name=f"{name}_columns")
-            x = repeat(tensor)
-        features.append(encode(name, x, encoders[name], policy))
-    if len(features) == 1:
-        fuse = keras.layers.Dense(
-            dim, name="fusion", dtype=policy_of(own_policy, "fusion")
-        )
-        return fuse(features[0]), fuse
-    if any(keras.tree.flatten(modality_dropout)):
-        features = drop_modalities(list(tensors), features, modality_dropout, policy)
-    fuse = get_fusion(fusion, dim, options, dtype=own_policy)
-    return fuse(features), fuse
-
-
-def _float32(policy):
-    """Forecasts keep their digits; entries for int8 stay."""
-    if isinstance(policy, keras.dtype_policies.DTypePolicyMap):
-        return policy
-    return "float32"
