@@ -34,6 +34,7 @@ class LinearForecast(LinearForecastBase):
     Example:
 
     ```python
+    import keras
     import numpy as np
     from keras_mmfusion.layers import LinearForecast
 
@@ -42,7 +43,8 @@ class LinearForecast(LinearForecastBase):
     y = np.stack([wave[i + 20 : i + 25] for i in range(270)])[..., None]
     layer = LinearForecast(horizon=5)
     layer.fit_closed_form(x[:200], y[:200], alpha=1e-6)
-    assert np.abs(np.asarray(layer(x[200:])) - y[200:]).max() < 0.01
+    forecast = keras.ops.convert_to_numpy(layer(x[200:]))
+    assert np.abs(forecast - y[200:]).max() < 0.01
     ```
 
     Reference:

@@ -35,6 +35,7 @@ class NLinear(LinearForecastBase):
     Example:
 
     ```python
+    import keras
     import numpy as np
     from keras_mmfusion.layers import NLinear
 
@@ -43,7 +44,8 @@ class NLinear(LinearForecastBase):
     y = np.stack([ramp[i + 20 : i + 25] for i in range(270)])[..., None]
     layer = NLinear(horizon=5)
     layer.fit_closed_form(x[:100], y[:100], alpha=1e-6)
-    assert np.abs(np.asarray(layer(x[200:])) - y[200:]).max() < 0.01
+    forecast = keras.ops.convert_to_numpy(layer(x[200:]))
+    assert np.abs(forecast - y[200:]).max() < 0.01
     ```
 
     Reference:

@@ -38,12 +38,13 @@ class SeasonalNaive(keras.layers.Layer):
     Example:
 
     ```python
+    import keras
     import numpy as np
     from keras_mmfusion.layers import SeasonalNaive
 
     x = np.arange(6.0).reshape(1, 6, 1)
     y = SeasonalNaive(horizon=4, period=3)(x)
-    assert np.asarray(y)[0, :, 0].tolist() == [3, 4, 5, 3]
+    assert keras.ops.convert_to_numpy(y)[0, :, 0].tolist() == [3, 4, 5, 3]
     ```
 
     Reference:
