@@ -61,3 +61,22 @@ class FusionModel(NamedModel):
         part = keras.Model(self.input, outputs)
         predicted = part.predict(x, **{"verbose": 0, **kwargs})
         return {name: predicted[name] for name in layers}
+
+    # Saving: what the configs of all of them hold.
+
+    def _saved_layer(self, name):
+        """A layer of the model as JSON, None for None."""
+        return name and keras.saving.serialize_keras_object(self.get_layer(name))
+
+    def _saved_fusion(self):
+        fusion = self._settings["fusion"]
+        if isinstance(fusion, str):
+            return fusion
+        return keras.saving.serialize_keras_object(fusion)
+
+
+def restored(saved, custom_objects=None):
+    """What was saved as JSON; other values, such as names and None, as they are."""
+    if not isinstance(saved, dict):
+        return saved
+    return keras.saving.deserialize_keras_object(saved, custom_objects=custom_objects)

@@ -4,7 +4,7 @@ import keras
 
 from keras_mmfusion._serialization import register
 from keras_mmfusion.models._encoding import check_encoders, drop_modalities, encode
-from keras_mmfusion.models._fusion_model import FusionModel
+from keras_mmfusion.models._fusion_model import FusionModel, restored
 from keras_mmfusion.models._missing import MaskedMean
 from keras_mmfusion.models._policies import copy_weights, policy_of, with_quantized
 from keras_mmfusion.models.fusions import check_every_step, get_fusion
@@ -179,38 +179,29 @@ class FusionClassifier(FusionModel):
         self._policy = own_policy
 
     def get_config(self):
-        def saved(name):
-            return name and keras.saving.serialize_keras_object(self.get_layer(name))
-
-        fusion = self._settings["fusion"]
-        if not isinstance(fusion, str):
-            fusion = keras.saving.serialize_keras_object(fusion)
         return {
             **self._settings,
             "name": self.name,
             "trainable": self.trainable,
             "dtype": keras.dtype_policies.serialize(self._saved_policy()),
-            "fusion": fusion,
+            "fusion": self._saved_fusion(),
             # Pairs, since the order of the modalities counts and JSON objects
             # are often sorted.
             "inputs": self._shapes,
-            "encoders": {k: saved(v) for k, v in self._encoder_names.items()},
-            "decoder": saved(self._decoder_name),
+            "encoders": {
+                k: self._saved_layer(v) for k, v in self._encoder_names.items()
+            },
+            "decoder": self._saved_layer(self._decoder_name),
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        def restored(saved):
-            if not isinstance(saved, dict):
-                return saved
-            return keras.saving.deserialize_keras_object(
-                saved, custom_objects=custom_objects
-            )
-
         config = dict(config)
-        config["encoders"] = {k: restored(v) for k, v in config["encoders"].items()}
+        config["encoders"] = {
+            k: restored(v, custom_objects) for k, v in config["encoders"].items()
+        }
         for key in ("decoder", "fusion", "dtype"):
-            config[key] = restored(config.get(key))
+            config[key] = restored(config.get(key), custom_objects)
         return cls(**config)
 
     def with_num_classes(self, num_classes):

@@ -7,7 +7,7 @@ from keras_mmfusion._serialization import register
 from keras_mmfusion.models import _columns
 from keras_mmfusion.models._encoding import check_encoders
 from keras_mmfusion.models._forecast_parts import add_fusion, add_skip, check_shapes
-from keras_mmfusion.models._fusion_model import FusionModel
+from keras_mmfusion.models._fusion_model import FusionModel, restored
 from keras_mmfusion.models._policies import policy_of, with_quantized
 
 
@@ -285,12 +285,6 @@ class FusionForecaster(FusionModel):
         return arrays[0] if len(arrays) == 1 else arrays
 
     def get_config(self):
-        def saved(name):
-            return name and keras.saving.serialize_keras_object(self.get_layer(name))
-
-        fusion = self._settings["fusion"]
-        if not isinstance(fusion, str):
-            fusion = keras.saving.serialize_keras_object(fusion)
         names = ["skip", "head"] + [self._fusion_name] * (self._fusion_name is not None)
         own = [layer for layer in self.layers if layer.name in names]
         return {
@@ -298,23 +292,20 @@ class FusionForecaster(FusionModel):
             "name": self.name,
             "trainable": self.trainable,
             "dtype": keras.dtype_policies.serialize(with_quantized(self._policy, own)),
-            "fusion": fusion,
+            "fusion": self._saved_fusion(),
             # Pairs, since the order of the modalities counts.
             "inputs": [[name, list(shape)] for name, shape in self.shapes.items()],
-            "encoders": [[k, saved(v)] for k, v in self._encoder_names.items()],
+            "encoders": [
+                [k, self._saved_layer(v)] for k, v in self._encoder_names.items()
+            ],
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        def restored(saved):
-            if not isinstance(saved, dict):
-                return saved
-            return keras.saving.deserialize_keras_object(
-                saved, custom_objects=custom_objects
-            )
-
         config = dict(config)
-        config["encoders"] = {k: restored(v) for k, v in config["encoders"]}
+        config["encoders"] = {
+            k: restored(v, custom_objects) for k, v in config["encoders"]
+        }
         for key in ("fusion", "dtype"):
-            config[key] = restored(config.get(key))
+            config[key] = restored(config.get(key), custom_objects)
         return cls(**config)
