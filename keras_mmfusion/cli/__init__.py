@@ -1,4 +1,4 @@
-"""The command `mmfusion`: heart beats, digits, and the presets that know them."""
+"""The command `mmfusion`: heart beats, digits, tables, and the presets for them."""
 
 import argparse
 import os
@@ -8,7 +8,7 @@ import warnings
 from keras_mmfusion._version import __version__
 
 _DESCRIPTION = """\
-Trained multimodal models at work: heart beats of ECG records, and digits.
+Trained multimodal models at work: heart beats, digits, and tables to forecast.
 
   mmfusion demo                          labels a real excerpt and draws it
   mmfusion annotate 100                  beats are detected, then labelled
