@@ -6,7 +6,7 @@ from keras import ops
 
 from keras_mmfusion.layers._composite_layer import CompositeLayer, check_positive_int
 
-# Mean squared error plus so much times the mean square of the weights.
+# Penalties that are tried, see `fit_closed_form`.
 ALPHAS = (0.0, 1e-5, 1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
 # Windows at a time when a fit is summed up.
 CHUNK = 512
@@ -103,8 +103,8 @@ class LinearForecastBase(CompositeLayer):
     def fit_closed_form(self, x, y, alpha="validation", validation_data=None):
         """Set the weights to those of ridge regression, at once and exactly.
 
-        They minimise the mean squared error over windows, steps and columns plus
-        `alpha` times the sum of squared weights, for every step; biases are free.
+        For every step by itself, they minimise the mean squared error over windows and
+        columns plus `alpha` times the sum of its squared weights; biases are free.
 
         Args:
             x: Array `(windows, time, columns)`, views included; or a list of that
@@ -119,8 +119,8 @@ class LinearForecastBase(CompositeLayer):
             tried; empty without validation data.
 
         Raises:
-            ValueError: `"validation"` without `validation_data`, or arrays that do
-                not fit together.
+            ValueError: `"validation"` without `validation_data`, arrays that do not
+                fit together, or NaN in them.
         """
         if alpha == "validation" and validation_data is None:
             raise ValueError(
@@ -170,6 +170,11 @@ class LinearForecastBase(CompositeLayer):
             sums.add(
                 features.reshape(-1, features.shape[-1]),
                 target.reshape(-1, self.horizon),
+            )
+        if not (np.isfinite(sums.square) and np.isfinite(sums.inner).all()):
+            raise ValueError(
+                "`fit_closed_form` needs numbers throughout. Received: NaN or infinite "
+                "values. Fill them, or leave their windows out."
             )
         return sums
 

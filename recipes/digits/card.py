@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import scoring
+from architecture import SIZES
 
 PAPER = "Barnum et al. (arXiv:2011.07191)"
 TITLES = {
@@ -109,7 +110,9 @@ def limitations(facts):
         "The speakers of the test pairs were heard in training; for new ones see the "
         "protocol digits_speaker, of models trained without them.",
         "Image and sound are paired by their label: nothing else connects them.",
-        f"A network of {facts.run['size']} size: 8 units where the paper has 64.",
+        f"A network of {SIZES[facts.run['size']][0]} units where the paper has "
+        f"{SIZES['paper'][0]}, and recordings of {facts.run['samples'] // 8} ms where "
+        "the paper pads to the longest.",
     ]
 
 

@@ -178,6 +178,20 @@ def test_wrong_arguments(call, message):
         call(x, y)
 
 
+@pytest.mark.parametrize("where", ["x", "covariates", "y"])
+def test_the_closed_form_refuses_what_is_missing(where):
+    """And leaves the weights as they are."""
+    arrays = dict(zip(("x", "covariates", "y"), series(count=20), strict=True))
+    layer = NLinear(5)
+    layer.fit_closed_form([arrays["x"], arrays["covariates"]], arrays["y"], 0.1)
+    before = layer.get_weights()
+    arrays[where][3] = np.nan
+    with pytest.raises(ValueError, match="needs numbers throughout"):
+        layer.fit_closed_form([arrays["x"], arrays["covariates"]], arrays["y"], 0.1)
+    for old, new in zip(before, layer.get_weights(), strict=True):
+        assert_close(new, old, 0)
+
+
 @pytest.mark.parametrize("period", [1, 4, 7])
 def test_seasonal_naive(tmp_path, period):
     x = numbers(1, 3, 8, 2)[0]
