@@ -10,13 +10,15 @@ from keras_mmfusion.datasets.digits import load_digits
 
 # Ratios of powers, from clean to drowned: the axes of the paper's heat maps.
 LEVELS = (None, 16.0, 8.0, 4.0, 2.0, 1.0, 0.5, 0.25, 0.125, 0.0625)
-# What the networks are trained with: as in Fig. 3, without noise, and with any of
-# these levels for each pair, which is ours.
+# What the networks are trained with: as in Fig. 3, and without noise. Ours: any of
+# these levels for each pair; and no noise, but one of the two missing in some pairs.
 NOISE = {
     "noisy": {"image": 0.25, "sound": 0.5},
     "original": {},
     "mixed": {"image": LEVELS, "sound": LEVELS},
+    "incomplete": {},
 }
+MISSING = {"incomplete": 0.2}
 
 
 @functools.lru_cache(maxsize=1)
@@ -33,22 +35,29 @@ class Parts(keras.utils.PyDataset):
 
     A training that sees every pair once can be watched, and goes on after an
     interruption, only if it has epochs. NaN stands for what is not among the
-    modalities of `batches`. A callback sets `epoch`.
+    modalities of `batches`, and in a share of the pairs for one of them, drawn evenly.
+    A callback sets `epoch`.
     """
 
-    def __init__(self, batches, parts=1):
+    def __init__(self, batches, parts=1, missing=0.0):
         super().__init__()
-        self.batches, self.epoch = batches, 0
+        self.batches, self.epoch, self.missing = batches, 0, missing
         self.steps = len(batches) // parts
 
     def __len__(self):
         return self.steps
 
     def __getitem__(self, index):
-        x, labels = self.batches[self.epoch * self.steps + index]
+        index += self.epoch * self.steps
+        x, labels = self.batches[index]
         for name in set(MODALITIES) - set(x):
             shape = self.batches.preprocessor.shapes[name]
             x[name] = np.full((len(labels), *shape), np.nan, "float32")
+        if self.missing:
+            rng = np.random.default_rng([self.batches.seed, index])
+            drawn = rng.random(len(labels)) / self.missing
+            for i, name in enumerate(MODALITIES):
+                x[name][(drawn >= i / 2) & (drawn < (i + 1) / 2)] = np.nan
         return x, labels
 
 

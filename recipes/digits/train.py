@@ -60,7 +60,7 @@ def run(args, network, seed):
     validation = data.pairs(
         digits, "validation", args.validation, VALIDATION_SEED, **settings
     )
-    parts = data.Parts(training, args.parts)
+    parts = data.Parts(training, args.parts, data.MISSING.get(args.noise, 0.0))
     model.compile(
         # Falling: at a constant rate, the same network differs from one twelfth of a
         # run to the next by as much as the networks do from each other.
