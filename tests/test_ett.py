@@ -131,6 +131,23 @@ def test_windows_are_views():
     assert not x.flags.writeable and not y.flags.writeable
 
 
+def test_windows_that_end_within_the_horizon():
+    """What lies beyond the part is not shown; the others are as without them."""
+    values = np.arange(40.0).reshape(20, 2)
+    x, y = ett.windows(values, 4, 3, (10, 15), whole=False)
+    assert len(x) == len(y) == 5
+    for window in range(5):
+        origin = 10 + window
+        np.testing.assert_array_equal(x[window], values[origin - 4 : origin])
+        expected = np.full((3, 2), np.nan)
+        expected[: 15 - origin] = values[origin : min(origin + 3, 15)]
+        np.testing.assert_array_equal(y[window], expected)
+    for whole, part in zip(ett.windows(values, 4, 3, (10, 15)), (x, y), strict=True):
+        np.testing.assert_array_equal(part[:3], whole)
+    x, y = ett.windows(values.astype("float32"), 4, 3, (10, 99), whole=False)
+    assert len(x) == 10 and y.dtype == "float32" and y[9, 0].tolist() == [38, 39]
+
+
 def test_too_few_rows_for_a_window():
     with pytest.raises(ValueError, match="Received: 20 rows in all"):
         ett.windows(np.zeros((20, 1)), 15, 6, (0, 20))

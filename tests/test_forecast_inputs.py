@@ -176,3 +176,19 @@ def test_errors_of_named_inputs():
     assert found["mse"] == pytest.approx(np.mean((forecast - y) ** 2), rel=1e-4)
     with pytest.raises(ValueError, match="Expected forecasts of shape"):
         forecast_metrics(naive(5), x["series"], y)
+
+
+def test_errors_of_several_horizons():
+    """As of each by itself, over all windows that reach it."""
+    made = table()
+    prepare = preprocessor(made, modalities=("series",))
+    model = keras.Sequential([keras.Input((24, 2)), SeasonalNaive(6, 2)])
+    x, y = prepare.windows(made, 6, (120, 200), whole=False)
+    found = forecast_metrics(model, x["series"], y, 7, horizons=(1, 4, 6))
+    for horizon, errors in found.items():
+        alone = keras.Sequential([keras.Input((24, 2)), SeasonalNaive(horizon, 2)])
+        x, y = prepare.windows(made, horizon, (120, 200))
+        expected = forecast_metrics(alone, x["series"], y)
+        assert errors["windows"] == expected["windows"] == 80 - horizon + 1
+        for key in ("mse", "mae", "mse_of_steps", "mae_of_steps"):
+            np.testing.assert_allclose(errors[key], expected[key], rtol=1e-6)

@@ -191,7 +191,7 @@ def split_rows(table, months=None):
     return dict(zip(months, pairwise(ends), strict=True))
 
 
-def windows(values, lookback, horizon, rows):
+def windows(values, lookback, horizon, rows, whole=True):
     """What is known and what is to come, at every step of a part: views, no copies.
 
     All of what is to come lies in the part; what is known may lie before it.
@@ -201,6 +201,8 @@ def windows(values, lookback, horizon, rows):
         lookback: int. Steps that are known.
         horizon: int. Steps to forecast.
         rows: Pair `(first, last + 1)`, such as `split_rows` gives.
+        whole: bool. False for windows too of which only the first steps to come lie
+            in the part; the others are NaN. Defaults to `True`.
 
     Returns:
         `(x, y)`: read-only views `(n, lookback, columns)` and `(n, horizon,
@@ -220,7 +222,12 @@ def windows(values, lookback, horizon, rows):
     """
     values = np.asarray(values)
     start, stop = rows
-    first, last = max(start, lookback), min(stop, len(values)) - horizon
+    stop = min(stop, len(values))
+    if not whole:
+        beyond = np.full((horizon - 1, values.shape[1]), np.nan, values.dtype)
+        values = np.concatenate([values[:stop], beyond])
+        stop = len(values)
+    first, last = max(start, lookback), stop - horizon
     if last < first:
         raise ValueError(
             f"Expected {lookback} steps before a step of the rows {start} to {stop}, "

@@ -4,10 +4,11 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_mmfusion._horizons import groups_of_steps, reaches
 from keras_mmfusion.layers._composite_layer import CompositeLayer, check_positive_int
 
 # Penalties that are tried, see `fit_closed_form`.
-ALPHAS = (0.0, 1e-5, 1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
+ALPHAS = (0.0, 1e-5, 1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0, 10.0)
 # Windows at a time when a fit is summed up.
 CHUNK = 512
 
@@ -100,7 +101,9 @@ class LinearForecastBase(CompositeLayer):
 
     # The closed form.
 
-    def fit_closed_form(self, x, y, alpha="validation", validation_data=None):
+    def fit_closed_form(
+        self, x, y, alpha="validation", validation_data=None, horizons=None
+    ):
         """Set the weights to those of ridge regression, at once and exactly.
 
         For every step by itself, they minimise the mean squared error over windows and
@@ -113,10 +116,14 @@ class LinearForecastBase(CompositeLayer):
             alpha: float, or `"validation"` for the best one of several on
                 `validation_data`. Defaults to `"validation"`.
             validation_data: Pair `(x, y)`. Defaults to `None`.
+            horizons: Sequence of ints, the last one that of the layer, such as
+                `(96, 192)`: the steps up to each have a penalty of their own, and
+                windows that end before it, with NaN in `y`, do not count for them.
+                Defaults to `None`: all steps alike, of whole windows.
 
         Returns:
             dict, `"alpha"` that was taken and `"validation_mse"` of each that was
-            tried; empty without validation data.
+            tried, empty without validation data. With `horizons`, a dict of these.
 
         Raises:
             ValueError: `"validation"` without `validation_data`, arrays that do not
@@ -130,17 +137,18 @@ class LinearForecastBase(CompositeLayer):
         alphas = ALPHAS if alpha == "validation" else (float(alpha),)
         if min(alphas) < 0:
             raise ValueError(f"`alpha` must be 0 or more. Received: alpha={alpha}")
-        training = self._sums(x, y)
-        held_out = None if validation_data is None else self._sums(*validation_data)
-        solutions = {a: training.ridge(a) for a in alphas}
-        errors = {}
-        if held_out is not None:
-            errors = {a: held_out.mse(solutions[a]) for a in alphas}
-        best = min(errors, key=errors.get) if len(alphas) > 1 else alphas[0]
-        self._assign(solutions[best])
-        return {"alpha": best, "validation_mse": errors}
+        steps = groups_of_steps(horizons, self.horizon)
+        whole = horizons is None
+        training = self._sums(x, y, steps, whole)
+        held_out = [None] * len(steps)
+        if validation_data is not None:
+            held_out = self._sums(*validation_data, steps, whole)
+        fits = [_best(*sums, alphas) for sums in zip(training, held_out, strict=True)]
+        self._assign(np.concatenate([solution for solution, _ in fits], axis=1))
+        found = [of_group for _, of_group in fits]
+        return found[0] if whole else dict(zip(horizons, found, strict=True))
 
-    def _sums(self, x, y):
+    def _sums(self, x, y, groups, whole):
         series, covariates = _pair(x)
         if not self.built:
             self.build(_shapes_of(series, covariates))
@@ -152,7 +160,7 @@ class LinearForecastBase(CompositeLayer):
                 f"Expected `y` of shape {(len(series), self.horizon, series.shape[2])} "
                 f"for `x` of shape {tuple(series.shape)}. Received: {tuple(y.shape)}"
             )
-        sums = _Sums()
+        sums = [_Sums() for _ in groups]
         for start in range(0, len(series), CHUNK):
             part = slice(start, start + CHUNK)
             columns = np.ascontiguousarray(
@@ -167,14 +175,18 @@ class LinearForecastBase(CompositeLayer):
                 known = np.asarray(covariates[part], "float64")[:, None]
                 known = np.broadcast_to(known, (*features.shape[:2], known.shape[-1]))
                 features = np.concatenate([features, known], axis=-1)
-            sums.add(
-                features.reshape(-1, features.shape[-1]),
-                target.reshape(-1, self.horizon),
-            )
-        if not (np.isfinite(sums.square) and np.isfinite(sums.inner).all()):
+            for of_group, steps in zip(sums, groups, strict=True):
+                counts = slice(None) if whole else reaches(y[part], steps)
+                of_group.add(features[counts], target[counts][..., steps])
+        if not all(of_group.is_finite() for of_group in sums):
             raise ValueError(
                 "`fit_closed_form` needs numbers throughout. Received: NaN or infinite "
                 "values. Fill them, or leave their windows out."
+            )
+        if not all(of_group.count for of_group in sums):
+            raise ValueError(
+                "Expected windows that reach every one of `horizons`. Received: "
+                f"{[of_group.count for of_group in sums]} rows for them."
             )
         return sums
 
@@ -198,11 +210,17 @@ class _Sums:
         self.count, self.inner, self.cross, self.square = 0, 0.0, 0.0, 0.0
 
     def add(self, features, target):
+        """Add arrays `(windows, columns, features)` and `(windows, columns, steps)`."""
+        features = features.reshape(-1, features.shape[-1])
+        target = target.reshape(len(features), target.shape[-1])
         features = np.concatenate([features, np.ones((len(features), 1))], axis=1)
         self.count += len(features)
         self.inner = self.inner + features.T @ features
         self.cross = self.cross + features.T @ target
         self.square += float(np.sum(np.square(target)))
+
+    def is_finite(self):
+        return np.isfinite(self.square) and np.isfinite(self.inner).all()
 
     def ridge(self, alpha):
         """Weights `(features + 1, horizon)`, the last row the bias."""
@@ -219,6 +237,16 @@ class _Sums:
         """Mean squared error of a solution, over all rows and steps."""
         error = np.sum(solution * (self.inner @ solution - 2 * self.cross))
         return float(self.square + error) / (self.count * solution.shape[1])
+
+
+def _best(training, held_out, alphas):
+    """The solution with the least error on data held out, and what was tried."""
+    solutions = {alpha: training.ridge(alpha) for alpha in alphas}
+    errors = {}
+    if held_out is not None:
+        errors = {alpha: held_out.mse(solutions[alpha]) for alpha in alphas}
+    best = min(errors, key=errors.get) if len(alphas) > 1 else alphas[0]
+    return solutions[best], {"alpha": best, "validation_mse": errors}
 
 
 def _is_shape(value):

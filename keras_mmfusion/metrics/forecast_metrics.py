@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from keras_mmfusion._horizons import groups_of_steps, reaches
 
-def forecast_metrics(model, x, y, batch_size=256):
+
+def forecast_metrics(model, x, y, batch_size=256, horizons=None):
     """Mean squared and mean absolute error over all windows, steps and columns.
 
     Every window counts, the last batch too, and each alike: the batch size changes
@@ -14,10 +16,13 @@ def forecast_metrics(model, x, y, batch_size=256):
         x: array or dict of arrays, one row a window.
         y: Array `(windows, horizon, columns)`.
         batch_size: int. Defaults to `256`.
+        horizons: Sequence of ints, the last one that of `y`. For each of them, the
+            errors of the steps up to there, over the windows that reach it; others
+            have NaN there in `y`. Defaults to `None`: whole windows only.
 
     Returns:
         dict: `"mse"`, `"mae"`, `"windows"`, and `"mse_of_steps"`, `"mae_of_steps"`,
-        arrays `(horizon,)`.
+        arrays `(horizon,)`. With `horizons`, a dict of these.
 
     Raises:
         ValueError: The model gives another shape than `y` has.
@@ -36,7 +41,11 @@ def forecast_metrics(model, x, y, batch_size=256):
     assert found["mae"] == 1.5 and found["mse_of_steps"].tolist() == [1.0, 4.0]
     ```
     """
-    squared, absolute = np.zeros(y.shape[1]), np.zeros(y.shape[1])
+    whole = horizons is None
+    ends = [steps.stop for steps in groups_of_steps(horizons, y.shape[1])]
+    squared = [np.zeros(end) for end in ends]
+    absolute = [np.zeros(end) for end in ends]
+    windows = [0] * len(ends)
     for start in range(0, len(y), batch_size):
         part = slice(start, start + batch_size)
         target = np.asarray(y[part], "float64")
@@ -47,13 +56,25 @@ def forecast_metrics(model, x, y, batch_size=256):
                 f"Received: {forecast.shape}"
             )
         error = forecast - target
-        squared += np.square(error).sum(axis=(0, 2))
-        absolute += np.abs(error).sum(axis=(0, 2))
-    count = len(y) * y.shape[2]
+        for i, end in enumerate(ends):
+            known = error[:, :end]
+            known = known if whole else known[reaches(target, slice(end))]
+            squared[i] += np.square(known).sum(axis=(0, 2))
+            absolute[i] += np.abs(known).sum(axis=(0, 2))
+            windows[i] += len(known)
+    found = [
+        _means(*sums, y.shape[2])
+        for sums in zip(squared, absolute, windows, strict=True)
+    ]
+    return found[0] if whole else dict(zip(horizons, found, strict=True))
+
+
+def _means(squared, absolute, windows, columns):
+    count = windows * columns
     return {
-        "mse": float(squared.sum() / (count * y.shape[1])),
-        "mae": float(absolute.sum() / (count * y.shape[1])),
-        "windows": len(y),
+        "mse": float(squared.sum() / (count * len(squared))),
+        "mae": float(absolute.sum() / (count * len(absolute))),
+        "windows": windows,
         "mse_of_steps": squared / count,
         "mae_of_steps": absolute / count,
     }

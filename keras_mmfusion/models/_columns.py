@@ -114,11 +114,14 @@ class ZeroForMissing(_Plain):
 
 @register()
 class Shrinkage(keras.layers.Layer):
-    """A part of a forecast, times a factor that training leaves alone."""
+    """A part of a forecast, times a factor a step that training leaves alone."""
 
     def build(self, input_shape):
         self.factor = self.add_weight(
-            shape=(), initializer="ones", trainable=False, name="factor"
+            shape=(input_shape[1], 1),
+            initializer="ones",
+            trainable=False,
+            name="factor",
         )
 
     def call(self, inputs):

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_mmfusion._horizons import groups_of_steps, reaches
 from keras_mmfusion._serialization import register
 from keras_mmfusion.models import _columns
 from keras_mmfusion.models._encoding import check_encoders
@@ -170,7 +171,9 @@ class FusionForecaster(FusionModel):
         self._fusion_name = None if fuse is None else fuse.name
         self._policy = own_policy
 
-    def fit_closed_form(self, x, y, alpha="validation", validation_data=None):
+    def fit_closed_form(
+        self, x, y, alpha="validation", validation_data=None, horizons=None
+    ):
         """Fit the linear skip, at once and exactly; see `NLinear.fit_closed_form`.
 
         Args:
@@ -179,9 +182,10 @@ class FusionForecaster(FusionModel):
             y: Array `(samples, horizon, columns)`.
             alpha: float, or `"validation"`. Defaults to `"validation"`.
             validation_data: Pair `(x, y)`. Defaults to `None`.
+            horizons: Sequence of ints, groups of steps. Defaults to `None`.
 
         Returns:
-            dict of `"alpha"` and `"validation_mse"`.
+            dict of `"alpha"` and `"validation_mse"`; with `horizons`, a dict of these.
 
         Raises:
             ValueError: There is no linear skip.
@@ -194,9 +198,11 @@ class FusionForecaster(FusionModel):
             )
         if validation_data is not None:
             validation_data = self._of_skip(validation_data[0]), validation_data[1]
-        return skip.fit_closed_form(self._of_skip(x), y, alpha, validation_data)
+        return skip.fit_closed_form(
+            self._of_skip(x), y, alpha, validation_data, horizons
+        )
 
-    def fit_shrinkage(self, x, y, batch_size=256):
+    def fit_shrinkage(self, x, y, batch_size=256, horizons=None):
         """Set the factor of the fusion to the best one from 0 to 1 for these data.
 
         Best is least squares, which is exact. With data that the model was not trained
@@ -206,9 +212,11 @@ class FusionForecaster(FusionModel):
             x: dict of arrays, as for `predict`.
             y: Array `(samples, horizon, columns)`.
             batch_size: int. Defaults to `256`.
+            horizons: Sequence of ints, see `fit_closed_form`: the steps up to each
+                have a factor of their own. Defaults to `None`: one for all.
 
         Returns:
-            float, the factor.
+            float, the factor; with `horizons`, a dict of them.
 
         Raises:
             ValueError: There is no fusion in the model.
@@ -218,20 +226,29 @@ class FusionForecaster(FusionModel):
                 "`fit_shrinkage` needs a fusion. Received: a model without encoders."
             )
         self.check_inputs(x)
+        groups = groups_of_steps(horizons, self.horizon)
         outputs = [self.get_layer(n).output for n in ("skip", "of_columns")]
         parts = keras.Model(self.input, outputs)
-        inner = square = 0.0
+        inner, square = np.zeros(len(groups)), np.zeros(len(groups))
         for start in range(0, len(y), batch_size):
             part = slice(start, start + batch_size)
             batch = {name: np.asarray(array[part]) for name, array in x.items()}
             skip, added = (
                 np.asarray(p, "float64") for p in parts.predict_on_batch(batch)
             )
-            inner += float(np.sum(added * (y[part] - skip)))
-            square += float(np.sum(np.square(added)))
-        factor = float(np.clip(inner / square, 0.0, 1.0)) if square > 0 else 0.0
-        self.get_layer("shrinkage").factor.assign(factor)
-        return factor
+            for i, steps in enumerate(groups):
+                counts = slice(None) if horizons is None else reaches(y[part], steps)
+                of_group = added[counts, steps]
+                left = y[part][counts, steps] - skip[counts, steps]
+                inner[i] += np.sum(of_group * left)
+                square[i] += np.sum(np.square(of_group))
+        best = np.divide(inner, square, out=np.zeros_like(inner), where=square > 0)
+        best = np.clip(best, 0.0, 1.0)
+        sizes = [steps.stop - steps.start for steps in groups]
+        self.get_layer("shrinkage").factor.assign(np.repeat(best, sizes)[:, None])
+        if horizons is None:
+            return float(best[0])
+        return dict(zip(horizons, best.tolist(), strict=True))
 
     def forecast(self, table, horizon=None, level=0.9):
         """Forecast what follows a table, in the units of its columns.

@@ -84,19 +84,21 @@ class SeriesPreprocessor:
         }
         return {name: shapes[name] for name in self.modalities}
 
-    def windows(self, table, horizon, rows):
+    def windows(self, table, horizon, rows, whole=True):
         """Every window of a part of a table: views, of scaled values.
 
         Args:
             table: `SeriesTable`.
             horizon: int. Steps to forecast.
             rows: Pair `(first, last + 1)`, see `keras_mmfusion.datasets.ett.windows`.
+            whole: bool. False for windows too that end within the horizon.
+                Defaults to `True`.
 
         Returns:
             `(x, y)`: dict of arrays by modality, and an array `(n, horizon, columns)`.
         """
         scaled = self._scaled(table)
-        known, y = windows(scaled, self.lookback, horizon, rows)
+        known, y = windows(scaled, self.lookback, horizon, rows, whole)
         first = max(rows[0], self.lookback)
         origins = np.arange(first, first + len(y))
         return self._inputs(table, known, origins), y

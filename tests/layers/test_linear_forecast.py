@@ -9,9 +9,9 @@ from harness import assert_close, check_layer, numbers
 from keras_mmfusion.layers import DLinear, LinearForecast, NLinear, SeasonalNaive
 
 LINEAR = {
-    "linear": lambda **kwargs: LinearForecast(5, **kwargs),
-    "nlinear": lambda **kwargs: NLinear(5, **kwargs),
-    "dlinear": lambda **kwargs: DLinear(5, width=7, **kwargs),
+    "linear": lambda horizon=5, **kwargs: LinearForecast(horizon, **kwargs),
+    "nlinear": lambda horizon=5, **kwargs: NLinear(horizon, **kwargs),
+    "dlinear": lambda horizon=5, **kwargs: DLinear(horizon, width=7, **kwargs),
 }
 
 
@@ -154,6 +154,45 @@ def test_views_and_chunks_give_the_same():
     of_copy.fit_closed_form(x[order].copy(), y[order].copy(), 0.1)
     for ours, theirs in zip(of_view.get_weights(), of_copy.get_weights(), strict=True):
         assert_close(ours, theirs, 1e-5)
+
+
+@pytest.mark.parametrize("kind", LINEAR)
+def test_several_horizons_at_once_are_as_each_by_itself(kind):
+    """Each with the windows that reach it, and with its own penalty."""
+    (x, _, y), (x_held, _, y_held) = series(60), series(40, seed=1)
+    for held in (y, y_held):
+        for window in range(1, 5):
+            held[-window, window:] = np.nan
+    whole = LINEAR[kind]()
+    found = whole.fit_closed_form(
+        x, y, validation_data=(x_held, y_held), horizons=(2, 5)
+    )
+    assert list(found) == [2, 5]
+    kernel, bias = whole.get_weights()
+    for steps, counts in ((slice(2), slice(-1)), (slice(2, 5), slice(-4))):
+        alone = LINEAR[kind](horizon=steps.stop - (steps.start or 0))
+        expected = alone.fit_closed_form(
+            x[counts],
+            y[counts, steps],
+            validation_data=(x_held[counts], y_held[counts, steps]),
+        )
+        assert found[steps.stop]["alpha"] == expected["alpha"]
+        assert_close(kernel[:, steps], alone.get_weights()[0], 1e-6)
+        assert_close(bias[steps], alone.get_weights()[1], 1e-6)
+
+
+@pytest.mark.parametrize("horizons", [(2, 4), (3, 2, 5), (0, 5), (), (2, 2, 5)])
+def test_horizons_that_do_not_rise_to_the_last_step(horizons):
+    x, _, y = series(9)
+    with pytest.raises(ValueError, match="must rise to 5"):
+        NLinear(5).fit_closed_form(x, y, 0.1, horizons=horizons)
+
+
+def test_a_horizon_that_no_window_reaches():
+    x, _, y = series(9)
+    y[:, 3:] = np.nan
+    with pytest.raises(ValueError, match="windows that reach"):
+        NLinear(5).fit_closed_form(x, y, 0.1, horizons=(2, 5))
 
 
 @pytest.mark.parametrize(

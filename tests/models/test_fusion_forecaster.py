@@ -124,7 +124,7 @@ def test_the_fusion_is_never_worse_on_validation():
     bar = np.mean(np.square(run(without, part) - validation[1]))
 
     def error(factor):
-        model.get_layer("shrinkage").factor.assign(factor)
+        model.get_layer("shrinkage").factor.assign(np.full((4, 1), factor))
         return np.mean(np.square(run(model, validation[0]) - validation[1]))
 
     factor = model.fit_shrinkage(*validation, batch_size=7)
@@ -147,6 +147,23 @@ def test_a_fusion_that_helps_is_kept():
     assert model.fit_shrinkage(x, skip + 0.25 * added) == pytest.approx(0.25, abs=1e-4)
     assert model.fit_shrinkage(x, skip + 2 * added) == 1.0
     assert model.fit_shrinkage(x, skip - added) == 0.0
+
+
+def test_a_factor_for_each_horizon():
+    """As the best of these steps alone, over the windows that reach them."""
+    model = forecaster()
+    x, y = data()
+    model.fit_closed_form(x, y, alpha=0.1)
+    skip = run(model, x)
+    head = model.get_layer("head")
+    rng = np.random.default_rng(3)
+    head.set_weights([0.3 * rng.standard_normal(w.shape) for w in head.get_weights()])
+    added = run(model, x) - skip
+    y = skip + np.array([0.25, 0.25, 0.75, 0.75])[:, None] * added
+    y[-5:, 2:] = np.nan
+    found = model.fit_shrinkage(x, y, horizons=(2, 4))
+    assert found == pytest.approx({2: 0.25, 4: 0.75}, abs=1e-4)
+    assert_close(run(model, x)[:-5], y[:-5], 1e-5)
 
 
 @pytest.mark.parametrize("fusion", ["atd", "step", "concat", "cross_attention", "lmf"])

@@ -1,0 +1,29 @@
+"""Forecasts of several horizons at once: near steps have more windows than far ones."""
+
+from itertools import pairwise
+
+import numpy as np
+
+
+def groups_of_steps(horizons, horizon):
+    """Slices of the steps up to each of `horizons`, one of all steps for `None`.
+
+    Raises:
+        ValueError: `horizons` do not rise to `horizon`.
+    """
+    ends = (horizon,) if horizons is None else tuple(horizons)
+    rising = all(start < stop for start, stop in pairwise((0, *ends)))
+    if not ends or ends[-1] != horizon or not rising:
+        raise ValueError(
+            f"`horizons` must rise to {horizon}, the last step of the forecast. "
+            f"Received: horizons={horizons}"
+        )
+    return [slice(start, stop) for start, stop in pairwise((0, *ends))]
+
+
+def reaches(y, steps):
+    """Which windows `(windows, horizon, columns)` have a value at the last of `steps`.
+
+    A window near the end of its part has NaN for what would lie beyond.
+    """
+    return ~np.isnan(y[:, steps.stop - 1]).any(axis=-1)
