@@ -1,6 +1,7 @@
 """Fusion layers, encoders and what goes before them."""
 
 from keras_mmfusion.layers.add_noise import AddNoise as AddNoise
+from keras_mmfusion.layers.atd_encoder import ATDEncoder as ATDEncoder
 from keras_mmfusion.layers.atd_fusion import ATDFusion as ATDFusion
 from keras_mmfusion.layers.concat_fusion import ConcatFusion as ConcatFusion
 from keras_mmfusion.layers.conv_lstm_fusion import ConvLSTMFusion as ConvLSTMFusion
@@ -37,6 +38,7 @@ from keras_mmfusion.layers.step_fusion import StepFusion as StepFusion
 from keras_mmfusion.layers.tensor_fusion import TensorFusion as TensorFusion
 
 __all__ = [
+    "ATDEncoder",
     "ATDFusion",
     "AddNoise",
     "ConcatFusion",

@@ -9,7 +9,7 @@ from keras_mmfusion.layers._composite_layer import CompositeLayer
 from keras_mmfusion.layers._multi_head import MultiHead
 
 
-class _CrossmodalBlock(CompositeLayer):
+class CrossmodalBlock(CompositeLayer):
     """One layer of MulT: `x += A(LN x, LN source)`, then `x += F(LN x)`."""
 
     def __init__(self, dim, num_heads, causal=False, dropout=0.0, **kwargs):
@@ -102,7 +102,7 @@ class CrossmodalTransformer(CompositeLayer):
         width = (None, None, self.dim)
         self.blocks = []
         for i in range(self.num_layers):
-            block = _CrossmodalBlock(
+            block = CrossmodalBlock(
                 self.dim,
                 self.num_heads,
                 causal=self.causal,
