@@ -21,8 +21,9 @@ def forecast_metrics(model, x, y, batch_size=256, horizons=None):
             have NaN there in `y`. Defaults to `None`: whole windows only.
 
     Returns:
-        dict: `"mse"`, `"mae"`, `"windows"`, and `"mse_of_steps"`, `"mae_of_steps"`,
-        arrays `(horizon,)`. With `horizons`, a dict of these.
+        dict: `"mse"`, `"mae"`, `"windows"`; arrays `(horizon,)`, `"mse_of_steps"` and
+        `"mae_of_steps"`; arrays `(columns,)`, `"mse_of_columns"` and
+        `"mae_of_columns"`. With `horizons`, a dict of these.
 
     Raises:
         ValueError: The model gives another shape than `y` has.
@@ -43,8 +44,8 @@ def forecast_metrics(model, x, y, batch_size=256, horizons=None):
     """
     whole = horizons is None
     ends = [steps.stop for steps in groups_of_steps(horizons, y.shape[1])]
-    squared = [np.zeros(end) for end in ends]
-    absolute = [np.zeros(end) for end in ends]
+    squared = [np.zeros((end, y.shape[2])) for end in ends]
+    absolute = [np.zeros((end, y.shape[2])) for end in ends]
     windows = [0] * len(ends)
     for start in range(0, len(y), batch_size):
         part = slice(start, start + batch_size)
@@ -59,24 +60,27 @@ def forecast_metrics(model, x, y, batch_size=256, horizons=None):
         for i, end in enumerate(ends):
             known = error[:, :end]
             known = known if whole else known[reaches(target, slice(end))]
-            squared[i] += np.square(known).sum(axis=(0, 2))
-            absolute[i] += np.abs(known).sum(axis=(0, 2))
+            squared[i] += np.square(known).sum(axis=0)
+            absolute[i] += np.abs(known).sum(axis=0)
             windows[i] += len(known)
     found = [
-        _means(*sums, y.shape[2])
-        for sums in zip(squared, absolute, windows, strict=True)
+        {
+            "windows": count,
+            **_means("mse", of_squares, count),
+            **_means("mae", of_sizes, count),
+        }
+        for of_squares, of_sizes, count in zip(squared, absolute, windows, strict=True)
     ]
     return found[0] if whole else dict(zip(horizons, found, strict=True))
 
 
-def _means(squared, absolute, windows, columns):
-    count = windows * columns
+def _means(name, sums, windows):
+    """Of sums `(horizon, columns)` over windows."""
+    means = sums / windows
     return {
-        "mse": float(squared.sum() / (count * len(squared))),
-        "mae": float(absolute.sum() / (count * len(absolute))),
-        "windows": windows,
-        "mse_of_steps": squared / count,
-        "mae_of_steps": absolute / count,
+        name: float(means.mean()),
+        f"{name}_of_steps": means.mean(axis=1),
+        f"{name}_of_columns": means.mean(axis=0),
     }
 
 

@@ -49,14 +49,26 @@ class ConformalIntervals:
         """Take the half-widths from errors `(windows, horizon, columns)`.
 
         Of n sizes in order, that of number `ceil((n + 1) * level)`, the largest if
-        there are too few. Returns itself.
+        there are too few. NaN is none, such as of a window that ends before a step.
+        Returns itself.
         """
         sizes = np.sort(np.abs(np.asarray(errors, "float64")), axis=0)
-        count = len(sizes)
-        ranks = [min(int(np.ceil((count + 1) * p)), count) - 1 for p in self.levels]
-        # Four digits: what is beyond says nothing, and they are kept as text.
-        self.halfwidths = np.array([_four_digits(sizes[rank]) for rank in ranks])
+        counts = np.sum(~np.isnan(sizes), axis=0)  # NaN is sorted to the end
+        if not counts.all():
+            raise ValueError(
+                "Expected an error or more of every step and column. Received: none "
+                f"of {np.sum(counts == 0)} of {counts.size} of them."
+            )
+        self.halfwidths = np.array(
+            [self._sizes_at(p, sizes, counts) for p in self.levels]
+        )
         return self
+
+    @staticmethod
+    def _sizes_at(level, sizes, counts):
+        ranks = np.minimum(np.ceil((counts + 1) * level).astype(int), counts) - 1
+        # Four digits: what is beyond says nothing, and they are kept as text.
+        return _four_digits(np.take_along_axis(sizes, ranks[None], axis=0)[0])
 
     def __call__(self, level):
         """Half-widths `(horizon, columns)` at one of the levels."""

@@ -1,0 +1,96 @@
+"""The models of the forecasting study.
+
+Naive and linear ones have no seed: `persistence`, `seasonal`, and `linear`, `dlinear`,
+`nlinear` by ridge regression; `phase` is `nlinear` with the time of the year. On top
+of `phase`, fusions of patches of the series, of its picture (days x hours) and of the
+calendar: `atd`, `step`, `concat`; or one of these three by itself. `blank` is `atd`
+with a picture of zeros, as a control. `patches` is a transformer over patches without
+any linear part; `nlinear_adam` is `nlinear` trained by steps.
+"""
+
+import keras
+from keras import layers
+
+from keras_mmfusion.layers import ATDEncoder, NLinear, PeriodFold, SeasonalNaive
+from keras_mmfusion.models import FusionForecaster
+
+NAIVE = ("persistence", "seasonal")
+RIDGE = {"linear": (), "dlinear": (), "nlinear": (), "phase": ("phase",)}
+FUSIONS = {
+    "atd": ("series", "image", "calendar"),
+    "step": ("series", "image", "calendar"),
+    "concat": ("series", "image", "calendar"),
+    "blank": ("series", "image", "calendar"),
+    "series": ("series",),
+    "image": ("image",),
+    "calendar": ("calendar",),
+}
+TRAINED = (*FUSIONS, "patches", "nlinear_adam")
+MODELS = (*NAIVE, *RIDGE, *TRAINED)
+DAY = 24
+WIDTH, HEADS, DROPOUT = 16, 4, 0.3
+
+
+def build(name, task):
+    """One of `MODELS`, and the names of its inputs."""
+    shapes, horizon = task.preprocessor.shapes, task.horizons[-1]
+    if name in (*NAIVE, "nlinear_adam"):
+        layer = {
+            "persistence": lambda: SeasonalNaive(horizon),
+            "seasonal": lambda: SeasonalNaive(horizon, round(task.table.steps_per_day)),
+            "nlinear_adam": lambda: NLinear(horizon),
+        }[name]()
+        series = keras.Input(shapes["series"], name="series")
+        return keras.Model({"series": series}, layer(series)), ("series",)
+    if name in RIDGE:
+        names = ("series", *RIDGE[name])
+        skip = "nlinear" if name == "phase" else name
+        model = FusionForecaster(
+            {n: shapes[n] for n in names}, {}, horizon, skip=skip, name=name
+        )
+        return model, names
+    if name == "patches":
+        encoder = ATDEncoder(
+            WIDTH, 3, HEADS, patch=DAY // 2, dropout=DROPOUT, name="patches"
+        )
+        inputs = {"series": shapes["series"]}
+        model = FusionForecaster(
+            inputs, {"series": encoder}, horizon, dim=WIDTH, skip=None, dropout=DROPOUT
+        )
+        return model, ("series",)
+    seen = FUSIONS[name]
+    names = [n for n in shapes if n in seen or n in ("series", "phase")]
+    fusion = "atd" if name == "blank" else name
+    model = FusionForecaster(
+        {n: shapes[n] for n in names},
+        {n: encoder_of(n, shapes[n][0], task.table.steps_per_day) for n in seen},
+        horizon,
+        fusion=fusion if len(seen) > 1 else "concat",
+        fusion_options={"num_heads": HEADS} if fusion in ("atd", "step") else None,
+        dim=WIDTH,
+        dropout=DROPOUT,
+        name=name,
+    )
+    return model, tuple(names)
+
+
+def encoder_of(name, steps, steps_per_day):
+    """Tokens: days of the series and of the calendar, parts of the image."""
+    if name != "image":
+        return transformer(f"{name}_days", DAY)
+    day = round(steps_per_day)
+    rows = max(steps // day, 1)
+    # Weeks by quarters of a day where there are whole weeks.
+    patch = (7 if rows % 7 == 0 else rows, day // 4 if day % 4 == 0 else day)
+    return keras.Sequential(
+        [
+            layers.Input((steps, 1)),
+            PeriodFold(day, name="days_and_hours"),
+            transformer("image_parts", patch),
+        ],
+        name="picture",
+    )
+
+
+def transformer(name, patch):
+    return ATDEncoder(WIDTH, 1, HEADS, patch=patch, dropout=DROPOUT, name=name)

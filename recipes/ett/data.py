@@ -1,0 +1,95 @@
+"""The table of a run, its windows, and batches of them."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import keras
+import numpy as np
+
+from keras_mmfusion.datasets import ett
+from keras_mmfusion.datasets.forecast_protocols import PROTOCOLS
+from keras_mmfusion.preprocessing import SeriesPreprocessor, SeriesScaler
+
+# Steps that are known: chosen by the validation error of a ridge regression from 168,
+# 336, 504 and 672, see the README.
+LOOKBACK = {"M": 504, "S": 336}
+MODALITIES = ("series", "image", "calendar", "phase")
+
+
+def horizons_of(features):
+    """All horizons of the protocols of these features, in order."""
+    found = {
+        h for p in PROTOCOLS.values() if features in p.features for h in p.horizons
+    }
+    return tuple(sorted(found))
+
+
+@dataclass(frozen=True)
+class Task:
+    """A table, scaled by its rows to train on, and its windows.
+
+    Windows are of the longest horizon, and may end within it.
+    """
+
+    table: ett.SeriesTable
+    features: str
+    preprocessor: SeriesPreprocessor
+    rows: dict
+
+    @cached_property
+    def horizons(self):
+        return horizons_of(self.features)
+
+    @property
+    def training_values(self):
+        return self.table.values[slice(*self.rows["train"])]
+
+    def windows(self, part):
+        return self.preprocessor.windows(
+            self.table, self.horizons[-1], self.rows[part], whole=False
+        )
+
+
+def load(features, csv=None, data_dir=None, lookback=None):
+    """`Task` of all columns (`"M"`) or of the last one (`"S"`) of ETTh1 or a file."""
+    table = ett.load_ett("ETTh1", data_dir) if csv is None else ett.read_series(csv)
+    if features == "S":
+        table = table.select(table.columns[-1:])
+    rows = ett.split_rows(table)
+    scaler = SeriesScaler(columns=table.columns).fit(
+        table.values[slice(*rows["train"])]
+    )
+    prepare = SeriesPreprocessor(scaler, lookback or LOOKBACK[features], MODALITIES)
+    return Task(table, features, prepare, rows)
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches of windows: what is known, what came, and how much each step counts.
+
+    A step beyond the end of its part counts nothing. Windows are copied a batch at a
+    time. `blank` names inputs that are zero throughout, as a control.
+    """
+
+    def __init__(self, x, y, batch_size, seed=None, blank=()):
+        super().__init__()
+        self.x, self.y, self.batch_size = x, y, batch_size
+        self.blank = blank
+        self.rng = None if seed is None else np.random.default_rng(seed)
+        self.order = np.arange(len(y))
+        self.on_epoch_end()
+
+    def __len__(self):
+        return -(-len(self.y) // self.batch_size)
+
+    def __getitem__(self, index):
+        chosen = self.order[index * self.batch_size :][: self.batch_size]
+        x = {name: array[chosen] for name, array in self.x.items()}
+        for name in self.blank:
+            x[name] = np.zeros_like(x[name])
+        y = self.y[chosen]
+        counts = ~np.isnan(y).any(axis=-1)
+        return x, np.nan_to_num(y), counts.astype("float32")
+
+    def on_epoch_end(self):
+        if self.rng is not None:
+            self.rng.shuffle(self.order)

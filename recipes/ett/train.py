@@ -1,0 +1,177 @@
+"""Train the models of the forecasting study, all on the same windows.
+
+    KERAS_BACKEND=jax python recipes/ett/train.py --features S
+
+A run is one model with one seed. It leaves its weights, its log and its errors on the
+rows to validate on under `runs/`; runs that are complete are skipped. Nothing here
+looks at the rows to test on.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import architecture
+import data
+import keras
+import numpy as np
+
+from keras_mmfusion.metrics import forecast_metrics
+
+sys.path.append(str(Path(__file__).parents[1]))
+import common
+
+
+def main(argv=None):
+    args = parse_arguments(argv)
+    keras.config.set_dtype_policy(args.precision)
+    for features in args.features:
+        task = data.load(features, args.csv, args.data, args.lookback)
+        for seed in args.seeds:
+            for name in args.models:
+                if seed == min(args.seeds) or name in architecture.TRAINED:
+                    run(args, task, name, seed)
+
+
+def run(args, task, name, seed):
+    """Fit one model, or leave it if it is there already."""
+    folder = folder_of(args.output, task, name, seed)
+    if (folder / "run.json").exists():
+        print(f"{folder}: complete", flush=True)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    keras.utils.set_random_seed(seed)
+    model, names = architecture.build(name, task)
+    parts = {
+        part: select(task.windows(part), names) for part in ("train", "validation")
+    }
+    start, facts = time.time(), {}
+    if name in architecture.RIDGE or name in architecture.FUSIONS:
+        found = model.fit_closed_form(
+            *parts["train"],
+            validation_data=parts["validation"],
+            horizons=task.horizons,
+        )
+        facts["alpha"] = {h: fit["alpha"] for h, fit in found.items()}
+    if name in architecture.TRAINED:
+        facts["epochs"] = train(args, model, name, parts, seed, folder)
+    blank = blank_of(name)
+    validation = without(*parts["validation"], blank)
+    if name in architecture.FUSIONS:
+        factors = model.fit_shrinkage(*validation, horizons=task.horizons)
+        facts["shrinkage"] = {h: round(f, 4) for h, f in factors.items()}
+    errors = forecast_metrics(model, *validation, horizons=task.horizons)
+    model.save_weights(folder / "model.weights.h5")
+    (folder / "run.json").write_text(
+        json.dumps(
+            {
+                "command": "python recipes/ett/train.py"
+                + (f" --csv {Path(args.csv).name}" if args.csv else "")
+                + f" --features {task.features} --models {name}",
+                "commit": common.commit(),
+                "backend": keras.backend.backend(),
+                "keras": keras.__version__,
+                "lookback": task.preprocessor.lookback,
+                "parameters": model.count_params(),
+                "seconds": round(time.time() - start),
+                **facts,
+                "validation": {
+                    h: {key: of[key] for key in ("mse", "mae", "windows")}
+                    for h, of in errors.items()
+                },
+            },
+            indent=2,
+        )
+    )
+    shown = ", ".join(f"{h} {of['mse']:.4f}" for h, of in errors.items())
+    print(f"{folder}: validation MSE {shown}", flush=True)
+
+
+def train(args, model, name, parts, seed, folder):
+    """The part that is trained by steps; returns the number of epochs kept."""
+    blank = blank_of(name)
+    training = data.Batches(*parts["train"], args.batch_size, seed, blank)
+    model.compile(
+        keras.optimizers.Adam(args.learning_rate, clipnorm=1.0),
+        "mse",
+        jit_compile=keras.backend.backend() == "jax",
+    )
+    stop = keras.callbacks.EarlyStopping(
+        "val_loss", patience=args.patience, restore_best_weights=True
+    )
+    log = folder / "train_log.csv"
+    log.unlink(missing_ok=True)  # of a run that was killed
+    model.fit(
+        training,
+        epochs=args.epochs,
+        steps_per_epoch=args.steps_per_epoch,
+        validation_data=data.Batches(*parts["validation"], 256, blank=blank),
+        shuffle=False,
+        verbose=2 if args.quiet else 1,
+        callbacks=[stop, keras.callbacks.CSVLogger(log)],
+    )
+    return stop.best_epoch + 1
+
+
+def blank_of(name):
+    """Inputs that a control is shown as zeros."""
+    return ("image",) if name == "blank" else ()
+
+
+def without(x, y, blank):
+    """The same windows, some inputs zero, without copying what stays."""
+    zeros = {name: np.broadcast_to(np.float32(0), x[name].shape) for name in blank}
+    return {**x, **zeros}, y
+
+
+def select(windows, names):
+    x, y = windows
+    return {name: x[name] for name in names}, y
+
+
+def folder_of(output, task, name, seed):
+    return Path(output) / task.table.name / task.features / name / f"seed{seed}"
+
+
+def parse_arguments(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "--features",
+        nargs="+",
+        choices=data.LOOKBACK,
+        default=list(data.LOOKBACK),
+        help="M: all columns; S: the last one (default: both)",
+    )
+    parser.add_argument(
+        "--models",
+        nargs="+",
+        choices=architecture.MODELS,
+        default=architecture.MODELS,
+        metavar="MODEL",
+        help=f"of {', '.join(architecture.MODELS)} (default: all)",
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=range(3))
+    parser.add_argument("--csv", help="a table of ETT's layout (default: ETTh1)")
+    parser.add_argument("--lookback", type=int, help="steps that are known")
+    parser.add_argument("--epochs", type=int, default=10, help="at most")
+    parser.add_argument("--patience", type=int, default=2, help="epochs")
+    parser.add_argument("--steps-per-epoch", type=int, help="default: all windows")
+    parser.add_argument("--batch-size", type=int, default=64, help="windows")
+    parser.add_argument("--learning-rate", type=float, default=3e-4)
+    parser.add_argument("--precision", default="float32")
+    parser.add_argument("--data", help="folder with ett/")
+    parser.add_argument("--output", default="runs/ett")
+    parser.add_argument("--quiet", action="store_true", help="one line an epoch")
+    parser.add_argument("--smoke", action="store_true", help="a minute, on the CPU")
+    args = parser.parse_args(argv)
+    if args.smoke:
+        args.features, args.seeds = ["S"], [0]
+        args.models = ["persistence", "phase", "atd"]
+        args.epochs, args.steps_per_epoch = 1, 8
+    return args
+
+
+if __name__ == "__main__":
+    main()
