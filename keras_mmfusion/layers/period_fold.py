@@ -78,6 +78,13 @@ class PeriodFold(keras.layers.Layer):
         lead = [ops.shape(x)[i] for i in range(len(shape) - 3)]
         return ops.reshape(x, (*lead, rows, *shape[-2:]))
 
+    def compute_mask(self, inputs, mask=None):
+        """A row is missing where all of its steps are."""
+        if mask is None:
+            return None
+        steps = ops.expand_dims(ops.cast(mask, self.compute_dtype), -1)
+        return ops.max(self.call(steps), axis=(-2, -1)) > 0
+
     def compute_output_shape(self, input_shape):
         check_series("PeriodFold", input_shape)
         time = input_shape[-2]

@@ -2,6 +2,8 @@
 
 import inspect
 
+import keras
+
 from keras_mmfusion.layers.modality_dropout import ModalityDropout
 from keras_mmfusion.models._missing import AttachMask, SplitMissing
 
@@ -28,6 +30,9 @@ def encode(name, tensor, encoder, policy, ranks=(3,)):
     if encoder is None:
         encoded = filled
     elif "mask" in inspect.signature(encoder.call).parameters:
+        if isinstance(encoder, keras.Sequential):
+            # It hands masks from layer to layer, and warns that it does not.
+            encoder.supports_masking = True
         encoded = encoder(filled, mask=present)
     else:
         encoded = encoder(filled)

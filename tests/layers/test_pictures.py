@@ -189,3 +189,14 @@ def test_errors():
             layer(x)
     with pytest.raises(ValueError, match="time, channels"):
         MarkovTransitionField()(keras.ops.ones((2, 8)))
+
+
+@pytest.mark.parametrize("remainder", ["drop", "pad"])
+def test_a_day_is_missing_where_all_its_hours_are(remainder):
+    layer = PeriodFold(4, remainder)
+    mask = np.ones((2, 10), bool)
+    mask[0, 2:6] = mask[0, 7] = False
+    found = keras.ops.convert_to_numpy(layer.compute_mask(None, mask))
+    days = [[False, True], [True, True]]
+    first = [[True], [True]] if remainder == "pad" else [[], []]
+    assert found.tolist() == [a + b for a, b in zip(first, days, strict=True)]
