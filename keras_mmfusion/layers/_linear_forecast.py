@@ -227,11 +227,11 @@ class _Sums:
         penalty = np.full(len(self.inner), alpha * self.count)
         penalty[-1] = 0.0
         inner = self.inner + np.diag(penalty)
-        try:
-            return np.linalg.solve(inner, self.cross)
-        except np.linalg.LinAlgError:
-            # Fewer windows than weights, and no penalty: the smallest solution.
+        if alpha == 0:
+            # There may be fewer windows than weights, or features that follow from
+            # others as those of DLinear do: the smallest of all solutions.
             return np.linalg.lstsq(inner, self.cross, rcond=None)[0]
+        return np.linalg.solve(inner, self.cross)
 
     def mse(self, solution):
         """Mean squared error of a solution, over all rows and steps."""

@@ -6,7 +6,6 @@ Released is, of each network, the seed that was best on the validation pairs.
 """
 
 import argparse
-import io
 import json
 import sys
 from pathlib import Path
@@ -106,8 +105,8 @@ def release(name, found, args):
         golden=golden(digits, model.preprocessor),
         files={
             "README.md": card.text(facts),
-            "heat_maps.png": picture(figures.heat_maps(grids, NOISE)),
-            "over_time.png": picture(
+            "heat_maps.png": common.small_png(figures.heat_maps(grids, NOISE)),
+            "over_time.png": common.small_png(
                 plot_digits(model, scenes(digits, model.preprocessor))
             ),
             "train_log.csv": run / "train_log.csv",
@@ -173,17 +172,6 @@ def golden(digits, preprocessor):
 def test_pairs(digits, count, snr, preprocessor):
     seed = evaluate.TEST_SEED
     return data.pairs(digits, "test", count, seed, snr, preprocessor=preprocessor)[0]
-
-
-def picture(figure):
-    """PNG of few colours, a third of the bytes."""
-    from PIL import Image
-
-    whole, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(whole, format="png")
-    colours = Image.open(whole).convert("RGB").quantize(192)
-    colours.save(small, format="png", optimize=True)
-    return small.getvalue()
 
 
 def write_rows(zoo, protocol, grids, output):

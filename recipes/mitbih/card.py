@@ -1,9 +1,13 @@
 """The card and the metadata of a preset, written from numbers, never typed."""
 
-import io
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+
+sys.path.append(str(Path(__file__).parents[1]))
+import common
 
 PAPERS = {
     "atd": "ATD (arXiv:2306.16950), Table 1",
@@ -301,7 +305,6 @@ def _spread(value):
 def confusion_picture(facts):
     """PNG of the confusion matrix of the released weights."""
     from matplotlib.figure import Figure
-    from PIL import Image
 
     counts = facts.confusion
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -326,8 +329,4 @@ def confusion_picture(facts):
     axes.set_title(f"{facts.name} on {where}", fontsize=11)
     axes.spines[:].set_visible(False)
     figure.colorbar(image, ax=axes, shrink=0.8, label="share of the class")
-    full, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(full, format="png")
-    # A third of the bytes: one blue and its letters need no more colours.
-    Image.open(full).convert("RGB").quantize(192).save(small, "PNG", optimize=True)
-    return small.getvalue()
+    return common.small_png(figure)

@@ -125,6 +125,16 @@ def test_fewer_windows_than_weights():
     assert_close(run(layer, x), y, 1e-3)
 
 
+def test_features_that_follow_from_others():
+    """Those of DLinear, of trend and remainder, are twice as many as the steps."""
+    x, _, y = series(columns=1)
+    plain, twofold = LinearForecast(5), DLinear(5, width=7)
+    for layer in (plain, twofold):
+        layer.fit_closed_form(x, y, alpha=0)
+    assert_close(run(twofold, x), run(plain, x), 1e-4)
+    assert max(np.abs(w).max() for w in twofold.get_weights()) < 10
+
+
 def test_the_penalty_is_chosen_on_validation():
     """By the error that forecasting has; nothing else of the data is looked at."""
     x, covariates, y = series(60)

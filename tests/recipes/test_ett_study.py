@@ -1,0 +1,192 @@
+"""The forecasting study: every model on the same windows, scores, presets."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from backends import once
+from recipe_modules import recipe_modules
+
+from keras_mmfusion import presets
+from keras_mmfusion.metrics import forecast_metrics
+
+architecture, data, train, evaluate, scoring, figures, release = recipe_modules(
+    "ett", "architecture", "data", "train", "evaluate", "scoring", "figures", "release"
+)
+ROWS = 20 * 30 * 24
+SHORT = ("--lookback", "48")
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """Twenty months of ETT's layout: days, noise, and a slow year."""
+    rng = np.random.default_rng(0)
+    hours = np.arange(ROWS)
+    times = np.datetime64("2016-07-01", "s") + hours * np.timedelta64(1, "h")
+    year = np.cos(2 * np.pi * hours / 8766)
+    columns = [
+        level + year + np.sin(2 * np.pi * hours / 24 + level) + rng.normal(0, 0.3, ROWS)
+        for level in (5.0, 20.0)
+    ]
+    path = tmp_path_factory.mktemp("ett") / "made.csv"
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["date", "HUFL", "OT"])
+        for time, *values in zip(times, *columns, strict=True):
+            writer.writerow([str(time).replace("T", " "), *np.round(values, 4)])
+    return path
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    monkeypatch.setattr(architecture, "WIDTH", 4)
+    monkeypatch.setattr(architecture, "HEADS", 2)
+
+
+def test_horizons_are_those_of_the_protocols():
+    assert data.horizons_of("M") == (24, 48, 96, 192, 336, 720)
+    assert data.horizons_of("S") == (1, 2, 3, 6, 24, 48, 96, 192, 336, 720)
+
+
+def test_batches_are_every_window_once(table):
+    task = data.load("M", table, lookback=48)
+    x, y = task.windows("validation")
+    batches = data.Batches(x, y, 100, seed=1, blank=("image",))
+    seen, counted = [], 0
+    for i in range(len(batches)):
+        known, target, counts = batches[i]
+        assert np.isfinite(target).all() and not known["image"].any()
+        assert known["series"].any()
+        seen.append(target[:, 0, 0])
+        counted += counts.sum()
+    np.testing.assert_array_equal(np.sort(np.concatenate(seen)), np.sort(y[:, 0, 0]))
+    assert counted == np.isfinite(y[..., 0]).sum()
+    first = batches.order.copy()
+    batches.on_epoch_end()
+    assert (first != batches.order).any()
+    again = data.Batches(x, y, 100, seed=1)
+    np.testing.assert_array_equal(again.order, first)
+
+
+@once
+def test_from_training_to_presets(table, tmp_path, capsys, monkeypatch):
+    """All of the study, small: every kind of model, its scores, the presets."""
+    monkeypatch.setattr(
+        release, "PRESETS", {"atd_made": ("M", "atd"), "step_made": ("S", "step")}
+    )
+    runs, zoo = tmp_path / "runs", tmp_path / "zoo"
+    zoo.mkdir()
+    shared = ["--csv", str(table), "--output", str(runs), *SHORT]
+    fit = [*shared, "--quiet", "--epochs", "1", "--steps-per-epoch", "2"]
+    fit += ["--batch-size", "8", "--seeds", "0", "1"]
+    train.main([*fit, "--features", "S"])
+    train.main([*fit, "--features", "M", "--models", "nlinear", "phase", "atd"])
+    before = {p: p.stat().st_mtime_ns for p in runs.glob("**/*") if p.is_file()}
+    capsys.readouterr()
+    train.main([*fit, "--features", "S"])
+    printed = capsys.readouterr().out.splitlines()
+    assert printed and all(line.endswith(": complete") for line in printed)
+
+    evaluate.main(shared)
+    printed = capsys.readouterr().out
+    assert "seed_short" in printed and "patches" in printed
+    scored = {p: p.stat().st_mtime_ns for p in runs.glob("**/test.json")}
+    evaluate.main(shared)
+    assert scored == {p: p.stat().st_mtime_ns for p in scored}, "scored anew"
+    assert before == {p: p.stat().st_mtime_ns for p in before}, "changed a run"
+    of_s = runs / "made" / "S"
+    facts, found = scoring.read_facts(of_s), scoring.read_runs(of_s)
+    assert set(found) == set(architecture.MODELS)
+    assert {len(found[m]) for m in architecture.TRAINED} == {2}
+
+    # A fusion is never worse than its linear part where it was shrunk.
+    for name in architecture.FUSIONS:
+        for run in facts[name].values():
+            for horizon, of in run["validation"].items():
+                linear = facts["phase"][0]["validation"][horizon]
+                assert of["mse"] <= linear["mse"] * (1 + 1e-5)
+    # A cell, by hand: the last value, three hours on, of every window.
+    task = data.load("S", table, lookback=48)
+    values = task.preprocessor.scaler(task.table.values)[:, 0].astype("float64")
+    start, stop = task.rows["test"]
+    error = [
+        values[o + step] - values[o - 1]
+        for o in range(start, stop - 2)
+        for step in range(3)
+    ]
+    cell = found["persistence"][0]["seed_short"]["3"]
+    assert cell["mse"] == pytest.approx(np.mean(np.square(error)), abs=1e-5)
+    ratio = np.std(task.training_values) / np.ptp(task.training_values)
+    long = found["persistence"][0]
+    assert long["seed_long_minmax"]["96"]["mae"] == pytest.approx(
+        long["ltsf_standard"]["96"]["mae"] * ratio, abs=1e-5
+    )
+
+    release.main([*shared, "--zoo", str(zoo)])
+    for name, (features, model_name) in release.PRESETS.items():
+        presets.verify(zoo / name)
+        metadata = presets.info(zoo / name)
+        folder = runs / "made" / features
+        seeds = scoring.read_facts(folder)[model_name]
+        chosen = metadata["recipe"]["seed"]
+        errors = {s: scoring.validation_error(of) for s, of in seeds.items()}
+        assert errors[chosen] == min(errors.values())
+        protocol = f"ltsf_standard_{features.lower()}"
+        cells = metadata["metrics"][protocol]["mse_96"]
+        values = [
+            run["ltsf_standard"]["96"]["mse"]
+            for run in scoring.read_runs(folder)[model_name]
+        ]
+        assert cells["mean"] == pytest.approx(np.mean(values), abs=1e-5)
+        card = (zoo / name / "README.md").read_text()
+        assert f"{cells['mean']:.4f}" in card and "Share of the test values" in card
+        # What is shipped is what was scored.
+        shipped = presets.load(zoo / name)
+        task = data.load(features, table, lookback=48)
+        x, y = task.windows("test")
+        again = forecast_metrics(shipped, x, y, horizons=task.horizons)
+        released = metadata["baselines"]["released_weights"][protocol]
+        assert again[96]["mse"] == pytest.approx(released["mse_96"], abs=2e-5)
+        forecast = shipped.forecast(task.table, 24, level=0.9)
+        assert (forecast.lower < forecast.upper).all()
+    with open(zoo / "results.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["preset"] for row in rows} == {"", *release.PRESETS}
+    assert {row["protocol"] for row in rows} == {
+        *("ltsf_standard_m", "ltsf_standard_s", "seed_short_s"),
+        *("seed_long_minmax_m", "seed_long_minmax_s"),
+    }
+
+
+def test_windows_to_draw_are_chosen_by_their_error():
+    errors = np.zeros((11, 6, 2))
+    errors += np.array([5, 3, 9, 1, 0, 2, 10, 4, 8, 6, 7])[:, None, None]
+    errors[10, 4:] = np.nan  # ends within the horizon: not drawn
+    assert figures.chosen(errors, 6, (0.0, 0.5, 1.0)) == [4, 7, 6]
+
+
+@once
+def test_a_killed_run_begins_anew(table, tmp_path, monkeypatch):
+    """Nothing half-made is taken for a run."""
+    options = ["--csv", str(table), "--features", "S", "--seeds", "0", *SHORT]
+    options += ["--models", "nlinear_adam", "--quiet", "--epochs", "2"]
+    options += ["--steps-per-epoch", "2"]
+    train.main([*options, "--output", str(tmp_path / "whole")])
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+
+        def stop(*args, **kwargs):
+            raise KeyboardInterrupt
+
+        patch.setattr(train, "forecast_metrics", stop)
+        train.main([*options, "--output", str(tmp_path / "cut")])
+    run = tmp_path / "cut" / "made" / "S" / "nlinear_adam" / "seed0"
+    assert not (run / "run.json").exists()
+    train.main([*options, "--output", str(tmp_path / "cut")])
+    whole = tmp_path / "whole" / "made" / "S" / "nlinear_adam" / "seed0"
+    ours, theirs = (
+        json.loads((r / "run.json").read_text())["validation"] for r in (run, whole)
+    )
+    assert ours["96"] == pytest.approx(theirs["96"], rel=1e-5)
+    with open(run / "train_log.csv", newline="") as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1"]
