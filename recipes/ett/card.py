@@ -134,8 +134,8 @@ def limitations(facts):
         "One transformer station, two years, hourly values: columns must have its "
         "names and its units.",
         "One year to train on: the time of the year is known from a single one.",
-        "Intervals are as wide as errors were in four months of summer; for other "
-        "seasons see the table.",
+        "Intervals are as wide as errors were from June to October; for the months "
+        "after them see the table.",
         "The fusion adds little to the linear part, see above.",
     ]
 
@@ -160,7 +160,7 @@ def text(facts):
         "## Results\n",
         "Mean squared / absolute error on the test rows, in standard deviations of the "
         "training rows; every window, steps up to the horizon. Mean ± standard "
-        "deviation over seeds where there is one; naive and ridge models have none. "
+        "deviation over n seeds where it shows; naive and ridge models have none. "
         f"Released is seed {facts.seed}, the best on the rows to validate on.\n",
         _table(standard, facts.model),
         _gain_text(facts),
@@ -279,6 +279,6 @@ def _coverage(coverage):
 
 def _spread(value, decimals=4):
     text = f"{value['mean']:.{decimals}f}"
-    if value["sd"]:
+    if value["sd"] and round(value["sd"], decimals):
         text += f" ± {value['sd']:.{decimals}f}"
     return text

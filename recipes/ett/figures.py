@@ -1,6 +1,7 @@
 """Forecasts of rows to test on, of windows chosen by a rule."""
 
 import numpy as np
+from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
 
 from keras_mmfusion.analysis.forecast import BAND, LINE, PAST
@@ -58,6 +59,9 @@ def forecasts(task, errors, y, intervals):
         axis.plot(times, forecast, color=LINE, linewidth=1.8, label="forecast")
         axis.set_title(
             f"error larger than that of {rank:.0%} of the windows", loc="left"
+        )
+        axis.xaxis.set_major_formatter(
+            ConciseDateFormatter(axis.xaxis.get_major_locator())
         )
         axis.set_ylabel(task.table.columns[column])
         axis.grid(alpha=0.25)
