@@ -104,6 +104,20 @@ def test_what_is_known_at_the_end():
         prepare(made.select(("OT",)))
 
 
+def test_another_step_from_row_to_row():
+    """What was learned of hours is not a forecast of quarters."""
+    made = table()
+    config = preprocessor(made).get_config()
+    hourly = SeriesPreprocessor.from_config({**config, "step": 3600})
+    assert hourly(made)["series"].shape == (1, 24, 2)
+    quarters = table_of(200, minutes=15).times
+    other = SeriesTable("quarters", quarters, made.values, made.columns)
+    for use in (hourly, lambda t: hourly.windows(t, 6, (120, 200))):
+        with pytest.raises(RecordError, match=r"3600 s apart.*Received: 900 s"):
+            use(other)
+    assert preprocessor(made)(other)["series"].shape == (1, 24, 2)
+
+
 def test_wrong_settings():
     made = table()
     with pytest.raises(ValueError, match="`modalities` must be some of"):

@@ -25,6 +25,8 @@ class SeriesPreprocessor:
             Defaults to `("series",)`.
         intervals: `ConformalIntervals` of the scaled values, or None.
             Defaults to `None`.
+        step: int. Seconds from row to row of the table that was trained on, such as
+            3600; others are refused. Defaults to `None`: any.
 
     Call arguments:
         table: `SeriesTable` with the columns of the scaler, in any order.
@@ -33,7 +35,8 @@ class SeriesPreprocessor:
         dict of arrays, a batch of one: what is known at the end of the table.
 
     Raises:
-        RecordError: The table lacks a column, or is shorter than `lookback`.
+        RecordError: The table lacks a column, is shorter than `lookback`, or has
+            another step from row to row.
 
     Example:
 
@@ -50,7 +53,9 @@ class SeriesPreprocessor:
     ```
     """
 
-    def __init__(self, scaler, lookback=336, modalities=("series",), intervals=None):
+    def __init__(
+        self, scaler, lookback=336, modalities=("series",), intervals=None, step=None
+    ):
         unknown = [name for name in modalities if name not in MODALITIES]
         if unknown or "series" not in modalities:
             raise ValueError(
@@ -66,6 +71,7 @@ class SeriesPreprocessor:
         self.lookback = int(lookback)
         self.modalities = tuple(modalities)
         self.intervals = intervals
+        self.step = None if step is None else int(step)
 
     @property
     def columns(self):
@@ -118,6 +124,12 @@ class SeriesPreprocessor:
         return table.times[-1] + np.arange(1, horizon + 1) * table.step
 
     def _scaled(self, table):
+        seconds = int(table.step / np.timedelta64(1, "s"))
+        if self.step not in (None, seconds):
+            raise RecordError(
+                f"Expected rows {self.step} s apart, as in training. Received: "
+                f"{seconds} s in {table.name}. Bring it to the same step first."
+            )
         table = table.select(self.columns)
         return self.scaler(table.values, self.columns)
 
@@ -141,6 +153,7 @@ class SeriesPreprocessor:
             "lookback": self.lookback,
             "modalities": list(self.modalities),
             "intervals": self.intervals and self.intervals.get_config(),
+            "step": self.step,
         }
 
     @classmethod
