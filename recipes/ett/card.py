@@ -22,16 +22,16 @@ KINDS = {
     "linear": "linear, ridge",
     "dlinear": "DLinear, ridge",
     "nlinear": "NLinear, ridge",
-    "phase": "NLinear with the time of the year, ridge",
+    "nlinear_phase": "NLinear with the time of the year, ridge",
     "nlinear_adam": "NLinear, trained by steps",
     "patches": "transformer over patches, nothing linear",
-    "atd": "`phase` + ATD fusion of series, picture, calendar",
-    "step": "`phase` + step fusion of the same",
-    "concat": "`phase` + concatenation of the same",
+    "atd": "`nlinear_phase` + ATD fusion of series, picture, calendar",
+    "step": "`nlinear_phase` + step fusion of the same",
+    "concat": "`nlinear_phase` + concatenation of the same",
     "blank": "`atd` with a picture of zeros (control)",
-    "series": "`phase` + the series alone",
-    "image": "`phase` + the picture alone",
-    "calendar": "`phase` + the calendar alone",
+    "series": "`nlinear_phase` + the series alone",
+    "image": "`nlinear_phase` + the picture alone",
+    "calendar": "`nlinear_phase` + the calendar alone",
 }
 FEATURES = {
     "M": "all seven columns, by the same weights",
@@ -177,7 +177,7 @@ def text(facts):
         if protocol != "ltsf_standard":
             shown = {
                 name: models[name]
-                for name in ("persistence", "nlinear", "phase", facts.model)
+                for name in ("persistence", "nlinear", "nlinear_phase", facts.model)
                 if name in models
             }
             parts += [

@@ -59,7 +59,12 @@ def load(features, csv=None, data_dir=None, lookback=None):
     scaler = SeriesScaler(columns=table.columns).fit(
         table.values[slice(*rows["train"])]
     )
-    prepare = SeriesPreprocessor(scaler, lookback or LOOKBACK[features], MODALITIES)
+    prepare = SeriesPreprocessor(
+        scaler,
+        lookback or LOOKBACK[features],
+        MODALITIES,
+        step=table.step / np.timedelta64(1, "s"),
+    )
     return Task(table, features, prepare, rows)
 
 

@@ -168,7 +168,7 @@ def parse_arguments(argv=None):
     args = parser.parse_args(argv)
     if args.smoke:
         args.features, args.seeds = ["S"], [0]
-        args.models = ["persistence", "phase", "atd"]
+        args.models = ["persistence", "nlinear_phase", "atd"]
         args.epochs, args.steps_per_epoch = 1, 8
     return args
 

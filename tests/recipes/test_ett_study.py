@@ -81,7 +81,7 @@ def test_from_training_to_presets(table, tmp_path, capsys, monkeypatch):
     fit = [*shared, "--quiet", "--epochs", "1", "--steps-per-epoch", "2"]
     fit += ["--batch-size", "8", "--seeds", "0", "1"]
     train.main([*fit, "--features", "S"])
-    train.main([*fit, "--features", "M", "--models", "nlinear", "phase", "atd"])
+    train.main([*fit, "--features", "M", "--models", "nlinear", "nlinear_phase", "atd"])
     before = {p: p.stat().st_mtime_ns for p in runs.glob("**/*") if p.is_file()}
     capsys.readouterr()
     train.main([*fit, "--features", "S"])
@@ -104,7 +104,7 @@ def test_from_training_to_presets(table, tmp_path, capsys, monkeypatch):
     for name in architecture.FUSIONS:
         for run in facts[name].values():
             for horizon, of in run["validation"].items():
-                linear = facts["phase"][0]["validation"][horizon]
+                linear = facts["nlinear_phase"][0]["validation"][horizon]
                 assert of["mse"] <= linear["mse"] * (1 + 1e-5)
     # A cell, by hand: the last value, three hours on, of every window.
     task = data.load("S", table, lookback=48)
