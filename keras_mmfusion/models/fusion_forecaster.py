@@ -3,13 +3,14 @@
 import keras
 import numpy as np
 
-from keras_mmfusion._horizons import groups_of_steps, reaches
+from keras_mmfusion._horizons import groups_of_steps
 from keras_mmfusion._serialization import register
 from keras_mmfusion.models import _columns
 from keras_mmfusion.models._encoding import check_encoders
 from keras_mmfusion.models._forecast_parts import add_fusion, add_skip, check_shapes
 from keras_mmfusion.models._fusion_model import FusionModel, restored
 from keras_mmfusion.models._policies import policy_of, with_quantized
+from keras_mmfusion.models._shrinkage import best_factors
 
 
 @register()
@@ -202,11 +203,12 @@ class FusionForecaster(FusionModel):
             self._of_skip(x), y, alpha, validation_data, horizons
         )
 
-    def fit_shrinkage(self, x, y, batch_size=256, horizons=None):
+    def fit_shrinkage(self, x, y, batch_size=256, horizons=None, parts=1):
         """Set the factor of the fusion to the best one from 0 to 1 for these data.
 
         Best is least squares, which is exact. With data that the model was not trained
-        on, such as those to validate on, the fusion is then no worse than without.
+        on, such as those to validate on, the fusion is then no worse than without; with
+        several parts, in none of them. A gain in one season only is none in the next.
 
         Args:
             x: dict of arrays, as for `predict`.
@@ -214,13 +216,20 @@ class FusionForecaster(FusionModel):
             batch_size: int. Defaults to `256`.
             horizons: Sequence of ints, see `fit_closed_form`: the steps up to each
                 have a factor of their own. Defaults to `None`: one for all.
+            parts: int. Into so many parts the samples are cut, in their order; the
+                smallest of their best factors is taken. Defaults to `1`.
 
         Returns:
             float, the factor; with `horizons`, a dict of them.
 
         Raises:
-            ValueError: There is no fusion in the model.
+            ValueError: There is no fusion in the model, or fewer samples than parts.
         """
+        if not 1 <= parts <= len(y):
+            raise ValueError(
+                f"`parts` must be from 1 to {len(y)}, the number of samples. "
+                f"Received: parts={parts}"
+            )
         if not self.modalities:
             raise ValueError(
                 "`fit_shrinkage` needs a fusion. Received: a model without encoders."
@@ -228,22 +237,11 @@ class FusionForecaster(FusionModel):
         self.check_inputs(x)
         groups = groups_of_steps(horizons, self.horizon)
         outputs = [self.get_layer(n).output for n in ("skip", "of_columns")]
-        parts = keras.Model(self.input, outputs)
-        inner, square = np.zeros(len(groups)), np.zeros(len(groups))
-        for start in range(0, len(y), batch_size):
-            part = slice(start, start + batch_size)
-            batch = {name: np.asarray(array[part]) for name, array in x.items()}
-            skip, added = (
-                np.asarray(p, "float64") for p in parts.predict_on_batch(batch)
-            )
-            for i, steps in enumerate(groups):
-                counts = slice(None) if horizons is None else reaches(y[part], steps)
-                of_group = added[counts, steps]
-                left = y[part][counts, steps] - skip[counts, steps]
-                inner[i] += np.sum(of_group * left)
-                square[i] += np.sum(np.square(of_group))
-        best = np.divide(inner, square, out=np.zeros_like(inner), where=square > 0)
-        best = np.clip(best, 0.0, 1.0)
+        best = best_factors(
+            keras.Model(self.input, outputs),
+            *(x, y, groups, parts, batch_size),
+            whole=horizons is None,
+        )
         sizes = [steps.stop - steps.start for steps in groups]
         self.get_layer("shrinkage").factor.assign(np.repeat(best, sizes)[:, None])
         if horizons is None:

@@ -23,6 +23,9 @@ from keras_mmfusion.metrics import forecast_metrics
 sys.path.append(str(Path(__file__).parents[1]))
 import common
 
+# Months to validate on: a fusion counts for what it is worth in each of them.
+SHRINKAGE_PARTS = 4
+
 
 def main(argv=None):
     args = parse_arguments(argv)
@@ -60,7 +63,9 @@ def run(args, task, name, seed):
     blank = blank_of(name)
     validation = without(*parts["validation"], blank)
     if name in architecture.FUSIONS:
-        factors = model.fit_shrinkage(*validation, horizons=task.horizons)
+        factors = model.fit_shrinkage(
+            *validation, horizons=task.horizons, parts=SHRINKAGE_PARTS
+        )
         facts["shrinkage"] = {h: round(f, 4) for h, f in factors.items()}
     errors = forecast_metrics(model, *validation, horizons=task.horizons)
     model.save_weights(folder / "model.weights.h5")

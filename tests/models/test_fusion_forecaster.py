@@ -166,6 +166,31 @@ def test_a_factor_for_each_horizon():
     assert_close(run(model, x)[:-5], y[:-5], 1e-5)
 
 
+def test_the_fusion_is_worse_in_no_part():
+    """Where it helps in one part and not in the next, it is left out."""
+    model = forecaster()
+    x, y = data()
+    model.fit_closed_form(x, y, alpha=0.1)
+    skip = run(model, x)
+    head = model.get_layer("head")
+    rng = np.random.default_rng(3)
+    head.set_weights([0.3 * rng.standard_normal(w.shape) for w in head.get_weights()])
+    added = run(model, x) - skip
+    for helps, expected in (([0.8, 0.3], 0.3), ([0.8, -0.1], 0.0), ([0.7, 2.0], 0.7)):
+        y = skip + np.repeat(helps, 20)[:, None, None] * added
+        found = model.fit_shrinkage(x, y, batch_size=7, parts=2)
+        assert found == pytest.approx(expected, abs=1e-4)
+    # Parts that end before a horizon do not count for it.
+    y[20:, 2:] = np.nan
+    found = model.fit_shrinkage(x, y, horizons=(2, 4), parts=2)
+    assert found == pytest.approx({2: 0.7, 4: 0.7}, abs=1e-4)
+    y[:20] = skip[:20] - added[:20]
+    found = model.fit_shrinkage(x, y, horizons=(2, 4), parts=2)
+    assert found == {2: 0.0, 4: 0.0}
+    with pytest.raises(ValueError, match="from 1 to 40"):
+        model.fit_shrinkage(x, y, parts=41)
+
+
 @pytest.mark.parametrize("fusion", ["atd", "step", "concat", "cross_attention", "lmf"])
 def test_every_fusion_saved_and_loaded(tmp_path, fusion):
     options = {"num_heads": 2} if fusion in ("atd", "step", "cross_attention") else None
