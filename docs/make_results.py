@@ -23,8 +23,12 @@ METRICS = {
     "S_f1": "S F1",
     "V_f1": "V F1",
     "F_f1": "F F1",
+    **{f"mse_{h}": f"MSE, {h} steps" for h in (96, 192, 336, 720)},
+    "mae_96": "MAE, 96 steps",
+    "mae_720": "MAE, 720 steps",
 }
 IN_README = ("accuracy", "macro_f1_nsv", "macro_f1", "S_f1", "V_f1")
+IN_README += ("mse_96", "mse_192", "mse_336", "mse_720")
 NONE_YET = "There are no trained presets yet."
 
 
@@ -75,9 +79,15 @@ def replace_block(text, name, content):
 
 
 def overview(presets):
-    """One row a preset."""
+    """A table a task, one row a preset."""
     if not presets:
         return NONE_YET
+    tasks = dict.fromkeys(preset.get("task") for preset in presets)
+    groups = [[p for p in presets if p.get("task") == task] for task in tasks]
+    return "\n\n".join(_overview(group) for group in groups)
+
+
+def _overview(presets):
     found = [find_metrics(preset.get("metrics", {})) for preset in presets]
     columns = [key for key in IN_README if any(key in metrics for metrics in found)]
     head = ["preset", "protocol", "parameters", "size", *(METRICS[k] for k in columns)]
@@ -120,6 +130,8 @@ def comparisons(presets):
 
 def named(models, preset):
     """Models by what a reader calls them."""
+    if preset.get("task") == "forecasting":
+        return models
     return {
         f"{name} alone" if name in preset["inputs"] else f"{name}, all modalities": m
         for name, m in models.items()
