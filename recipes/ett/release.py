@@ -15,7 +15,7 @@ import evaluate
 import figures
 import numpy as np
 import scoring
-from train import select
+from penalties import select
 
 from keras_mmfusion import presets
 
