@@ -1,9 +1,10 @@
-"""Score the trained networks on test pairs at every level of noise, and print tables.
+"""Score the trained networks on test pairs, and print tables.
 
     KERAS_BACKEND=tensorflow python recipes/digits/evaluate.py
 
-Every network sees the same pairs with the same noise, scaled. What it says is kept
-beside its weights, so that a second call scores nothing anew.
+At every level of noise; and, on more pairs, without noise, whole and with one of the
+two missing. Every network sees the same pairs with the same noise, scaled. What it says
+is kept beside its weights, so that a second call scores nothing anew.
 """
 
 import argparse
@@ -27,7 +28,7 @@ def main(argv=None):
     for run in unscored(args):
         seed = int(run.name.removeprefix("seed"))
         score_run(run, data.load(args.protocol, seed, args.data), args)
-    print_tables(scoring.read_grids(args.output, args.protocol, args.noise))
+    print_tables(*scoring.read(args.output, args.protocol, args.noise))
 
 
 def unscored(args):
@@ -42,7 +43,7 @@ def unscored(args):
 
 
 def score_run(run, digits, args):
-    """What one network says of each test pair, at every pair of levels."""
+    """What one network says of each test pair."""
     network = run.parent.name
     model = trained(run)
     levels = {
@@ -53,29 +54,42 @@ def score_run(run, digits, args):
         [
             np.stack(
                 [
-                    classes_of(model, network, digits, args, sound=sound, image=image)
-                    for image in levels["image"]
+                    classes_of(model, seen_by(network), digits, args.pairs, **snr)
+                    for snr in ({"sound": sound, "image": i} for i in levels["image"])
                 ]
             )
             for sound in levels["sound"]
         ]
     )
-    images, _ = digits.pairs["test"][test_pairs(digits, args).numbers]
-    labels = digits.image_labels[images]
+    clean = {
+        scoring.clean_name(present): classes_of(
+            model, present, digits, args.clean_pairs
+        ).astype("uint8")
+        for present in scoring.subsets(seen_by(network))
+    }
     np.savez_compressed(
-        run / "test.npz", predicted=predicted.astype("uint8"), labels=labels
+        run / "test.npz",
+        predicted=predicted.astype("uint8"),
+        labels=labels_of(digits, args.pairs),
+        clean_labels=labels_of(digits, args.clean_pairs),
+        **clean,
     )
-    print(f"{run}: scored on {len(labels)} pairs", flush=True)
+    print(f"{run}: scored", flush=True)
 
 
-def classes_of(model, network, digits, args, **snr):
-    pairs = test_pairs(digits, args, seen_by(network), snr, model.preprocessor)
+def classes_of(model, modalities, digits, count, **snr):
+    pairs = test_pairs(digits, count, modalities, snr, model.preprocessor)
     return model.predict(data.Parts(pairs), verbose=0).argmax(axis=-1)
 
 
-def test_pairs(digits, args, modalities=MODALITIES, snr=None, preprocessor=None):
+def labels_of(digits, count):
+    images, _ = digits.pairs["test"][test_pairs(digits, count).numbers]
+    return digits.image_labels[images]
+
+
+def test_pairs(digits, count, modalities=MODALITIES, snr=None, preprocessor=None):
     options = {"preprocessor": preprocessor, "batch_size": 128}
-    return data.pairs(digits, "test", args.pairs, TEST_SEED, snr, modalities, **options)
+    return data.pairs(digits, "test", count, TEST_SEED, snr, modalities, **options)
 
 
 def trained(run):
@@ -87,16 +101,18 @@ def trained(run):
     return model
 
 
-def print_tables(grids):
-    print(f"\n{'network':10s} seeds  original        as in training  all levels")
+def print_tables(grids, metrics):
+    titles = "".join(f"{title:>24s}" for title in scoring.TITLES.values())
+    print(f"\n{'network':10s} seeds{titles}")
     for network in NETWORKS:
-        if network in grids:
-            seeds = [scoring.metrics(grid) for grid in grids[network]]
-            cells = [np.array([s[key] for s in seeds]) for key in seeds[0]]
-            cells = "  ".join(
-                f"{c.mean():.4f} ±{scoring.deviation(c):.4f}" for c in cells
-            )
-            print(f"{network:10s} {len(seeds):5d}  {cells}")
+        if network in metrics:
+            seeds = metrics[network]
+            cells = ""
+            for key in scoring.TITLES:
+                values = np.array([of.get(key, np.nan) for of in seeds])
+                cell = f"{values.mean():.4f} ±{scoring.deviation(values):.4f}"
+                cells += f"{cell if key in seeds[0] else '':>24s}"
+            print(f"{network:10s} {len(seeds):5d}{cells}")
     for other in ("second", "fc"):
         if {"initial", other} <= set(grids):
             found = scoring.compare(grids["initial"], grids[other])
@@ -109,6 +125,9 @@ def parse_arguments(argv=None):
     parser.add_argument("--noise", choices=data.NOISE, default="noisy")
     parser.add_argument("--network", nargs="+", choices=NETWORKS, default=NETWORKS)
     parser.add_argument("--pairs", type=int, default=512, help="test pairs a cell")
+    parser.add_argument(
+        "--clean-pairs", type=int, default=4096, help="test pairs without noise"
+    )
     parser.add_argument("--data", help="folder with mnist/ and fsdd/")
     parser.add_argument("--output", default="runs/digits")
     return parser.parse_args(argv)

@@ -5,31 +5,58 @@ from pathlib import Path
 import data
 import numpy as np
 
+TITLES = {
+    "accuracy": "original",
+    "accuracy_image": "image only",
+    "accuracy_sound": "sound only",
+    "accuracy_noisy": "image 0.25, sound 0.5",
+    "accuracy_all_levels": "mean of all levels",
+}
 
-def read_grids(output, protocol, noise):
-    """`{network: accuracies}` of all that was scored, `(seeds, sound, image)`.
 
-    Levels are in the order of `data.LEVELS`. A network that does not hear has one
-    level of sound, one that does not see has one of images.
+def read(output, protocol, noise):
+    """All that was scored: `{network: accuracies}`, and `{network: [metrics]}` by seed.
+
+    Accuracies are `(seeds, sound, image)`, levels in the order of `data.LEVELS`. A
+    network that does not hear has one level of sound, one that does not see has one of
+    images.
     """
-    grids = {}
+    grids, found = {}, {}
     for file in sorted(Path(output, protocol, noise).glob("*/seed*/test.npz")):
         scored = np.load(file)
-        right = scored["predicted"] == scored["labels"]
-        grids.setdefault(file.parts[-3], []).append(right.mean(axis=-1))
-    return {network: np.stack(seeds) for network, seeds in grids.items()}
+        network = file.parts[-3]
+        grid = (scored["predicted"] == scored["labels"]).mean(axis=-1)
+        grids.setdefault(network, []).append(grid)
+        found.setdefault(network, []).append(metrics(grid, scored))
+    return {network: np.stack(seeds) for network, seeds in grids.items()}, found
 
 
-def metrics(grid):
-    """What is said of one seed: without noise, with that of training, and of all."""
+def metrics(grid, scored):
+    """What is said of one seed, see `TITLES`; what a network cannot do is left out."""
     levels = (data.LEVELS.index(data.NOISE["noisy"][m]) for m in ("sound", "image"))
     # A network that does not hear, or see, has one level of it.
     noisy = tuple(min(i, n - 1) for i, n in zip(levels, grid.shape, strict=True))
+    clean = {
+        key: float(np.mean(scored[key] == scored["clean_labels"]))
+        for key in TITLES
+        if key in scored
+    }
     return {
-        "accuracy": float(grid[0, 0]),
+        **clean,
         "accuracy_noisy": float(grid[noisy]),
         "accuracy_all_levels": float(grid.mean()),
     }
+
+
+def subsets(modalities):
+    """Those that a network may be given: all it takes, then each by itself."""
+    alone = [(name,) for name in modalities] if len(modalities) > 1 else []
+    return [tuple(modalities), *alone]
+
+
+def clean_name(present):
+    """Of the accuracy with these modalities, without noise."""
+    return f"accuracy_{present[0]}" if len(present) == 1 else "accuracy"
 
 
 def summary(grids):
