@@ -113,9 +113,8 @@ class LinearForecastBase(CompositeLayer):
             x: Array `(windows, time, columns)`, views included; or a list of that
                 and of covariates `(windows, features)`.
             y: Array `(windows, horizon, columns)`.
-            alpha: float, a sequence of one for each of `horizons`, or `"validation"`
-                for the best one of several on `validation_data`.
-                Defaults to `"validation"`.
+            alpha: float, or `"validation"` for the best one of several on
+                `validation_data`. Defaults to `"validation"`.
             validation_data: Pair `(x, y)`. Defaults to `None`.
             horizons: Sequence of ints, the last one that of the layer, such as
                 `(96, 192)`: the steps up to each have a penalty of their own, and
@@ -130,19 +129,21 @@ class LinearForecastBase(CompositeLayer):
             ValueError: `"validation"` without `validation_data`, arrays that do not
                 fit together, or NaN in them.
         """
-        if isinstance(alpha, str) and validation_data is None:
+        if alpha == "validation" and validation_data is None:
             raise ValueError(
                 '`alpha="validation"` needs `validation_data=(x, y)`. '
                 "Received: validation_data=None"
             )
+        alphas = ALPHAS if alpha == "validation" else (float(alpha),)
+        if min(alphas) < 0:
+            raise ValueError(f"`alpha` must be 0 or more. Received: alpha={alpha}")
         steps = groups_of_steps(horizons, self.horizon)
-        tried = _penalties(alpha, len(steps))
         whole = horizons is None
         training = self._sums(x, y, steps, whole)
         held_out = [None] * len(steps)
         if validation_data is not None:
             held_out = self._sums(*validation_data, steps, whole)
-        fits = [_best(*of) for of in zip(training, held_out, tried, strict=True)]
+        fits = [_best(*sums, alphas) for sums in zip(training, held_out, strict=True)]
         self._assign(np.concatenate([solution for solution, _ in fits], axis=1))
         found = [of_group for _, of_group in fits]
         return found[0] if whole else dict(zip(horizons, found, strict=True))
@@ -236,20 +237,6 @@ class _Sums:
         """Mean squared error of a solution, over all rows and steps."""
         error = np.sum(solution * (self.inner @ solution - 2 * self.cross))
         return float(self.square + error) / (self.count * solution.shape[1])
-
-
-def _penalties(alpha, count):
-    """Which penalties to try, for each group of steps."""
-    if alpha == "validation":
-        return [ALPHAS] * count
-    single = isinstance(alpha, (int, float))
-    penalties = [float(a) for a in ([alpha] * count if single else alpha)]
-    if len(penalties) != count or min(penalties) < 0:
-        raise ValueError(
-            f'`alpha` must be "validation", or 0 or more, one or {count} of them. '
-            f"Received: alpha={alpha}"
-        )
-    return [(penalty,) for penalty in penalties]
 
 
 def _best(training, held_out, alphas):

@@ -181,7 +181,7 @@ class FusionForecaster(FusionModel):
             x: dict of arrays, views included; what the skip does not see may be left
                 out.
             y: Array `(samples, horizon, columns)`.
-            alpha: float or floats, or `"validation"`. Defaults to `"validation"`.
+            alpha: float, or `"validation"`. Defaults to `"validation"`.
             validation_data: Pair `(x, y)`. Defaults to `None`.
             horizons: Sequence of ints, groups of steps. Defaults to `None`.
 

@@ -15,8 +15,7 @@ import data
 import keras
 import numpy as np
 import scoring
-from penalties import select
-from train import blank_of, without
+from train import blank_of, select, without
 
 from keras_mmfusion.metrics import forecast_metrics
 from keras_mmfusion.preprocessing import ConformalIntervals
@@ -134,7 +133,7 @@ def print_table(found):
 def parse_arguments(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument(
-        "--features", nargs="+", choices=data.FEATURES, default=data.FEATURES
+        "--features", nargs="+", choices=data.LOOKBACK, default=list(data.LOOKBACK)
     )
     parser.add_argument("--csv", help="a table of ETT's layout (default: ETTh1)")
     parser.add_argument("--lookback", type=int, help="steps that are known")

@@ -15,7 +15,7 @@ import evaluate
 import figures
 import numpy as np
 import scoring
-from penalties import select
+from train import select
 
 from keras_mmfusion import presets
 

@@ -17,8 +17,6 @@ import architecture
 import data
 import keras
 import numpy as np
-import penalties
-from penalties import select
 
 from keras_mmfusion.metrics import forecast_metrics
 
@@ -54,11 +52,12 @@ def run(args, task, name, seed):
     }
     start, facts = time.time(), {}
     if name in architecture.RIDGE or name in architecture.FUSIONS:
-        linear = name if name in architecture.RIDGE else "nlinear_phase"
-        facts["alpha"] = penalties.choose(linear, task, folder.parents[1])
-        model.fit_closed_form(
-            *parts["train"], list(facts["alpha"].values()), horizons=task.horizons
+        found = model.fit_closed_form(
+            *parts["train"],
+            validation_data=parts["validation"],
+            horizons=task.horizons,
         )
+        facts["alpha"] = {h: fit["alpha"] for h, fit in found.items()}
     if name in architecture.TRAINED:
         facts["epochs"] = train(args, model, name, parts, seed, folder)
     blank = blank_of(name)
@@ -132,6 +131,11 @@ def without(x, y, blank):
     return {**x, **zeros}, y
 
 
+def select(windows, names):
+    x, y = windows
+    return {name: x[name] for name in names}, y
+
+
 def folder_of(output, task, name, seed):
     return Path(output) / task.table.name / task.features / name / f"seed{seed}"
 
@@ -141,8 +145,8 @@ def parse_arguments(argv=None):
     parser.add_argument(
         "--features",
         nargs="+",
-        choices=data.FEATURES,
-        default=data.FEATURES,
+        choices=data.LOOKBACK,
+        default=list(data.LOOKBACK),
         help="M: all columns; S: the last one (default: both)",
     )
     parser.add_argument(

@@ -2,7 +2,6 @@
 
 import csv
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,12 +11,8 @@ from recipe_modules import recipe_modules
 from keras_mmfusion import presets
 from keras_mmfusion.metrics import forecast_metrics
 
-architecture, data, train, evaluate, figures, penalties, release, scoring = (
-    recipe_modules(
-        "ett",
-        *("architecture", "data", "train", "evaluate", "figures", "penalties"),
-        *("release", "scoring"),
-    )
+architecture, data, train, evaluate, scoring, figures, release = recipe_modules(
+    "ett", "architecture", "data", "train", "evaluate", "scoring", "figures", "release"
 )
 ROWS = 20 * 30 * 24
 SHORT = ("--lookback", "48")
@@ -72,38 +67,6 @@ def test_batches_are_every_window_once(table):
     assert (first != batches.order).any()
     again = data.Batches(x, y, 100, seed=1)
     np.testing.assert_array_equal(again.order, first)
-
-
-def test_blocks_have_no_step_in_common(table):
-    task = data.load("S", table, lookback=48)
-    steps = np.arange(len(task.table.values), dtype="float64")[:, None]
-    object.__setattr__(task, "table", replace(task.table, values=steps))
-    prepare = task.preprocessor
-    prepare.scaler.center, prepare.scaler.scale = np.zeros(1), np.ones(1)
-    first, last = task.rows["train"][0], task.rows["validation"][1]
-    forecast = []
-    for (x, y), (x_out, y_out) in penalties.folds(task, ("series",)):
-        fitted = set(np.unique(x["series"])) | set(np.unique(y[~np.isnan(y)]))
-        targets = np.unique(y_out[~np.isnan(y_out)])
-        assert not fitted & set(targets)
-        assert not set(np.unique(y[~np.isnan(y)])) & set(np.unique(x_out["series"]))
-        assert len(y) > len(y_out) and fitted | set(targets) <= set(range(last))
-        forecast += y_out[:, 0, 0].tolist()
-    # Every window once.
-    assert forecast == list(range(first + 48, last))
-
-
-@once
-def test_penalties_are_kept_and_used(table, tmp_path):
-    options = ["--csv", str(table), "--features", "S", "--output", str(tmp_path)]
-    options += ["--models", "nlinear", "--seeds", "0", *SHORT]
-    train.main(options)
-    folder = tmp_path / "made" / "S"
-    kept = json.loads((folder / "penalties" / "nlinear.json").read_text())
-    run = json.loads((folder / "nlinear" / "seed0" / "run.json").read_text())
-    assert run["alpha"] == kept["alpha"]
-    for horizon, errors in kept["mse"].items():
-        assert errors[str(kept["alpha"][horizon])] == min(errors.values())
 
 
 @once
