@@ -133,7 +133,7 @@ def print_table(found):
 def parse_arguments(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument(
-        "--features", nargs="+", choices=data.LOOKBACK, default=list(data.LOOKBACK)
+        "--features", nargs="+", choices=data.FEATURES, default=data.FEATURES
     )
     parser.add_argument("--csv", help="a table of ETT's layout (default: ETTh1)")
     parser.add_argument("--lookback", type=int, help="steps that are known")

@@ -145,8 +145,8 @@ def parse_arguments(argv=None):
     parser.add_argument(
         "--features",
         nargs="+",
-        choices=data.LOOKBACK,
-        default=list(data.LOOKBACK),
+        choices=data.FEATURES,
+        default=data.FEATURES,
         help="M: all columns; S: the last one (default: both)",
     )
     parser.add_argument(
