@@ -27,3 +27,14 @@ def reaches(y, steps):
     A window near the end of its part has NaN for what would lie beyond.
     """
     return ~np.isnan(y[:, steps.stop - 1]).any(axis=-1)
+
+
+def parts_of(y, steps, parts=1, whole=False):
+    """Which of some consecutive parts a window is in, -1 for those that do not count.
+
+    Those count that reach the last of `steps`; all do with `whole`. Each part has the
+    same number of them, give or take one.
+    """
+    counts = np.ones(len(y), bool) if whole else reaches(y, steps)
+    part = (np.cumsum(counts) - 1) * parts // max(counts.sum(), 1)
+    return np.where(counts, part, -1)

@@ -4,8 +4,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_mmfusion._horizons import groups_of_steps, reaches
+from keras_mmfusion._horizons import groups_of_steps, parts_of
 from keras_mmfusion.layers._composite_layer import CompositeLayer, check_positive_int
+from keras_mmfusion.layers._ridge import RidgeSums, best_fits, surely_better
 
 # Penalties that are tried, see `fit_closed_form`.
 ALPHAS = (0.0, 1e-5, 1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0, 10.0)
@@ -102,12 +103,23 @@ class LinearForecastBase(CompositeLayer):
     # The closed form.
 
     def fit_closed_form(
-        self, x, y, alpha="validation", validation_data=None, horizons=None
+        self,
+        x,
+        y,
+        alpha="validation",
+        validation_data=None,
+        horizons=None,
+        parts=1,
     ):
         """Set the weights to those of ridge regression, at once and exactly.
 
         For every step by itself, they minimise the mean squared error over windows and
         columns plus `alpha` times the sum of its squared weights; biases are free.
+
+        With `"validation"`, covariates have to prove their worth: their weights stay
+        zero, for all steps, unless they lower the error on `validation_data`. With
+        several parts, the mean gain over these must be more than its standard error
+        (the rule of one standard error), which a gain in a single season is not.
 
         Args:
             x: Array `(windows, time, columns)`, views included; or a list of that
@@ -120,10 +132,13 @@ class LinearForecastBase(CompositeLayer):
                 `(96, 192)`: the steps up to each have a penalty of their own, and
                 windows that end before it, with NaN in `y`, do not count for them.
                 Defaults to `None`: all steps alike, of whole windows.
+            parts: int. Into so many parts the windows of `validation_data` are cut, in
+                their order, to judge covariates by. Defaults to `1`.
 
         Returns:
             dict, `"alpha"` that was taken and `"validation_mse"` of each that was
-            tried, empty without validation data. With `horizons`, a dict of these.
+            tried, empty without validation data; with covariates, whether the
+            `"covariates"` were kept. With `horizons`, a dict of these.
 
         Raises:
             ValueError: `"validation"` without `validation_data`, arrays that do not
@@ -137,18 +152,27 @@ class LinearForecastBase(CompositeLayer):
         alphas = ALPHAS if alpha == "validation" else (float(alpha),)
         if min(alphas) < 0:
             raise ValueError(f"`alpha` must be 0 or more. Received: alpha={alpha}")
+        check_positive_int(parts=parts)
         steps = groups_of_steps(horizons, self.horizon)
         whole = horizons is None
         training = self._sums(x, y, steps, whole)
-        held_out = [None] * len(steps)
+        held_out = [[]] * len(steps)
         if validation_data is not None:
-            held_out = self._sums(*validation_data, steps, whole)
-        fits = [_best(*sums, alphas) for sums in zip(training, held_out, strict=True)]
+            held_out = self._sums(*validation_data, steps, whole, parts)
+        fits, kept = best_fits(training, held_out, alphas), {}
+        if self.covariate_weights is not None:
+            kept["covariates"] = True
+            if alpha == "validation":
+                count = self.covariate_weights.kernel.shape[0]
+                plain = best_fits(training, held_out, alphas, without=count)
+                kept["covariates"] = surely_better(held_out, fits, plain)
+                fits = fits if kept["covariates"] else plain
         self._assign(np.concatenate([solution for solution, _ in fits], axis=1))
-        found = [of_group for _, of_group in fits]
+        found = [{**of_group, **kept} for _, of_group in fits]
         return found[0] if whole else dict(zip(horizons, found, strict=True))
 
-    def _sums(self, x, y, groups, whole):
+    def _sums(self, x, y, groups, whole, parts=1):
+        """`RidgeSums` of every group of steps: a list of those of its parts."""
         series, covariates = _pair(x)
         if not self.built:
             self.build(_shapes_of(series, covariates))
@@ -160,7 +184,8 @@ class LinearForecastBase(CompositeLayer):
                 f"Expected `y` of shape {(len(series), self.horizon, series.shape[2])} "
                 f"for `x` of shape {tuple(series.shape)}. Received: {tuple(y.shape)}"
             )
-        sums = [_Sums() for _ in groups]
+        sums = [[RidgeSums() for _ in range(parts)] for _ in groups]
+        members = [parts_of(y, steps, parts, whole) for steps in groups]
         for start in range(0, len(series), CHUNK):
             part = slice(start, start + CHUNK)
             columns = np.ascontiguousarray(
@@ -175,18 +200,21 @@ class LinearForecastBase(CompositeLayer):
                 known = np.asarray(covariates[part], "float64")[:, None]
                 known = np.broadcast_to(known, (*features.shape[:2], known.shape[-1]))
                 features = np.concatenate([features, known], axis=-1)
-            for of_group, steps in zip(sums, groups, strict=True):
-                counts = slice(None) if whole else reaches(y[part], steps)
-                of_group.add(features[counts], target[counts][..., steps])
-        if not all(of_group.is_finite() for of_group in sums):
+            for of_parts, steps, member in zip(sums, groups, members, strict=True):
+                for number in set(member[part].tolist()) - {-1}:
+                    counts = member[part] == number
+                    of_parts[number].add(features[counts], target[counts][..., steps])
+        flat = [of_part for of_parts in sums for of_part in of_parts]
+        if not all(of_part.is_finite() for of_part in flat):
             raise ValueError(
                 "`fit_closed_form` needs numbers throughout. Received: NaN or infinite "
                 "values. Fill them, or leave their windows out."
             )
-        if not all(of_group.count for of_group in sums):
+        if not all(of_part.count for of_part in flat):
             raise ValueError(
-                "Expected windows that reach every one of `horizons`. Received: "
-                f"{[of_group.count for of_group in sums]} rows for them."
+                "Expected windows that reach every one of `horizons`, in each of "
+                f"{parts} parts. Received: {[of_part.count for of_part in flat]} rows "
+                "for them."
             )
         return sums
 
@@ -201,52 +229,6 @@ class LinearForecastBase(CompositeLayer):
         config = super().get_config()
         config.update({"horizon": self.horizon})
         return config
-
-
-class _Sums:
-    """Sums of products that ridge regression and its error are made of."""
-
-    def __init__(self):
-        self.count, self.inner, self.cross, self.square = 0, 0.0, 0.0, 0.0
-
-    def add(self, features, target):
-        """Add arrays `(windows, columns, features)` and `(windows, columns, steps)`."""
-        features = features.reshape(-1, features.shape[-1])
-        target = target.reshape(len(features), target.shape[-1])
-        features = np.concatenate([features, np.ones((len(features), 1))], axis=1)
-        self.count += len(features)
-        self.inner = self.inner + features.T @ features
-        self.cross = self.cross + features.T @ target
-        self.square += float(np.sum(np.square(target)))
-
-    def is_finite(self):
-        return np.isfinite(self.square) and np.isfinite(self.inner).all()
-
-    def ridge(self, alpha):
-        """Weights `(features + 1, horizon)`, the last row the bias."""
-        penalty = np.full(len(self.inner), alpha * self.count)
-        penalty[-1] = 0.0
-        inner = self.inner + np.diag(penalty)
-        if alpha == 0:
-            # There may be fewer windows than weights, or features that follow from
-            # others as those of DLinear do: the smallest of all solutions.
-            return np.linalg.lstsq(inner, self.cross, rcond=None)[0]
-        return np.linalg.solve(inner, self.cross)
-
-    def mse(self, solution):
-        """Mean squared error of a solution, over all rows and steps."""
-        error = np.sum(solution * (self.inner @ solution - 2 * self.cross))
-        return float(self.square + error) / (self.count * solution.shape[1])
-
-
-def _best(training, held_out, alphas):
-    """The solution with the least error on data held out, and what was tried."""
-    solutions = {alpha: training.ridge(alpha) for alpha in alphas}
-    errors = {}
-    if held_out is not None:
-        errors = {alpha: held_out.mse(solutions[alpha]) for alpha in alphas}
-    best = min(errors, key=errors.get) if len(alphas) > 1 else alphas[0]
-    return solutions[best], {"alpha": best, "validation_mse": errors}
 
 
 def _is_shape(value):

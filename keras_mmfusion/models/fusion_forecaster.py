@@ -173,7 +173,13 @@ class FusionForecaster(FusionModel):
         self._policy = own_policy
 
     def fit_closed_form(
-        self, x, y, alpha="validation", validation_data=None, horizons=None
+        self,
+        x,
+        y,
+        alpha="validation",
+        validation_data=None,
+        horizons=None,
+        parts=1,
     ):
         """Fit the linear skip, at once and exactly; see `NLinear.fit_closed_form`.
 
@@ -184,9 +190,11 @@ class FusionForecaster(FusionModel):
             alpha: float, or `"validation"`. Defaults to `"validation"`.
             validation_data: Pair `(x, y)`. Defaults to `None`.
             horizons: Sequence of ints, groups of steps. Defaults to `None`.
+            parts: int, of the validation data, to judge covariates by. Defaults to `1`.
 
         Returns:
-            dict of `"alpha"` and `"validation_mse"`; with `horizons`, a dict of these.
+            dict of `"alpha"`, `"validation_mse"` and, where there are covariates,
+            `"covariates"`; with `horizons`, a dict of these.
 
         Raises:
             ValueError: There is no linear skip.
@@ -200,7 +208,7 @@ class FusionForecaster(FusionModel):
         if validation_data is not None:
             validation_data = self._of_skip(validation_data[0]), validation_data[1]
         return skip.fit_closed_form(
-            self._of_skip(x), y, alpha, validation_data, horizons
+            self._of_skip(x), y, alpha, validation_data, horizons, parts
         )
 
     def fit_shrinkage(self, x, y, batch_size=256, horizons=None, parts=1):
@@ -216,8 +224,8 @@ class FusionForecaster(FusionModel):
             batch_size: int. Defaults to `256`.
             horizons: Sequence of ints, see `fit_closed_form`: the steps up to each
                 have a factor of their own. Defaults to `None`: one for all.
-            parts: int. Into so many parts the samples are cut, in their order; the
-                smallest of their best factors is taken. Defaults to `1`.
+            parts: int. Into so many parts the samples of a horizon are cut, in their
+                order; the smallest of their best factors is taken. Defaults to `1`.
 
         Returns:
             float, the factor; with `horizons`, a dict of them.

@@ -23,8 +23,9 @@ from keras_mmfusion.metrics import forecast_metrics
 sys.path.append(str(Path(__file__).parents[1]))
 import common
 
-# Months to validate on: a fusion counts for what it is worth in each of them.
-SHRINKAGE_PARTS = 4
+# Months to validate on: a fusion counts for what it is worth in each of them, the
+# time of the year for what it is surely worth over all.
+MONTHS = 4
 
 
 def main(argv=None):
@@ -56,16 +57,16 @@ def run(args, task, name, seed):
             *parts["train"],
             validation_data=parts["validation"],
             horizons=task.horizons,
+            parts=MONTHS,
         )
         facts["alpha"] = {h: fit["alpha"] for h, fit in found.items()}
+        facts["phase"] = [h for h, fit in found.items() if fit.get("covariates")]
     if name in architecture.TRAINED:
         facts["epochs"] = train(args, model, name, parts, seed, folder)
     blank = blank_of(name)
     validation = without(*parts["validation"], blank)
     if name in architecture.FUSIONS:
-        factors = model.fit_shrinkage(
-            *validation, horizons=task.horizons, parts=SHRINKAGE_PARTS
-        )
+        factors = model.fit_shrinkage(*validation, horizons=task.horizons, parts=MONTHS)
         facts["shrinkage"] = {h: round(f, 4) for h, f in factors.items()}
     errors = forecast_metrics(model, *validation, horizons=task.horizons)
     model.save_weights(folder / "model.weights.h5")

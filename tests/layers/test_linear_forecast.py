@@ -86,10 +86,9 @@ def test_closed_form_is_the_minimum(kind, with_covariates):
     x, covariates, y = series()
     inputs = [x, covariates] if with_covariates else x
     layer, alpha = LINEAR[kind](), 0.01
-    assert layer.fit_closed_form(inputs, y, alpha) == {
-        "alpha": alpha,
-        "validation_mse": {},
-    }
+    found = layer.fit_closed_form(inputs, y, alpha)
+    kept = {"covariates": True} if with_covariates else {}
+    assert found == {"alpha": alpha, "validation_mse": {}, **kept}
     least = objective(layer, inputs, y, alpha)
     rng = np.random.default_rng(1)
     weights = layer.get_weights()
@@ -137,20 +136,66 @@ def test_features_that_follow_from_others():
 
 def test_the_penalty_is_chosen_on_validation():
     """By the error that forecasting has; nothing else of the data is looked at."""
-    x, covariates, y = series(60)
-    held_out = series(200, seed=1)
-    validation = ([held_out[0], held_out[1]], held_out[2])
-    layer = NLinear(5)
-    found = layer.fit_closed_form([x, covariates], y, validation_data=validation)
+    x, _, y = series(60)
+    x_held, _, y_held = series(200, seed=1)
+    found = NLinear(5).fit_closed_form(x, y, validation_data=(x_held, y_held))
     errors = found["validation_mse"]
     assert found["alpha"] == min(errors, key=errors.get)
-    forecast = run(layer, validation[0])
-    assert np.mean(np.square(forecast - validation[1])) == pytest.approx(
+    again = NLinear(5)
+    again.fit_closed_form(x, y, alpha=found["alpha"])
+    assert np.mean(np.square(run(again, x_held) - y_held)) == pytest.approx(
         errors[found["alpha"]], rel=1e-4
     )
-    again = NLinear(5)
-    again.fit_closed_form([x, covariates], y, alpha=found["alpha"])
-    for ours, theirs in zip(again.get_weights(), layer.get_weights(), strict=True):
+    chosen = NLinear(5)
+    chosen.fit_closed_form(x, y, validation_data=(x_held, y_held), parts=3)
+    for ours, theirs in zip(again.get_weights(), chosen.get_weights(), strict=True):
+        assert_close(ours, theirs, 1e-6)
+
+
+def seasons(effects, seed):
+    """Noise, and what follows it: the first covariate, times the effect of a season."""
+    rng = np.random.default_rng(seed)
+    count = 40 * len(effects)
+    x = rng.standard_normal((count, 12, 2)).astype("float32")
+    covariates = rng.standard_normal((count, 2)).astype("float32")
+    y = 0.1 * rng.standard_normal((count, 5, 2)) + x[:, -1:]
+    y += (np.repeat(effects, 40) * covariates[:, 0])[:, None, None]
+    return [x, covariates], y.astype("float32")
+
+
+@pytest.mark.parametrize("kind", LINEAR)
+@pytest.mark.parametrize(
+    ("effects", "parts", "kept"),
+    [
+        ([1, 1, 1, 1], 4, True),
+        ([1, 1, 1, 1], 1, True),
+        # Of another sign than in training.
+        ([-1, -1, -1, -1], 4, False),
+        # A gain in one season: better on the whole, and less than its standard error.
+        ([4, 0, 0, 0], 1, True),
+        ([4, 0, 0, 0], 4, False),
+        # A loss in one season: better on the whole, by more than that.
+        ([2, 0, 2, 2], 4, True),
+    ],
+)
+def test_covariates_have_to_prove_their_worth(kind, effects, parts, kept):
+    """Left out, all is as in a fit without them."""
+    x, y = seasons([1, 1, 1, 1], seed=0)
+    held_out = seasons(effects, seed=1)
+    layer, plain = LINEAR[kind](), LINEAR[kind]()
+    found = layer.fit_closed_form(x, y, validation_data=held_out, parts=parts)
+    assert found["covariates"] == kept
+    kernel, bias, of_covariates = layer.get_weights()
+    if kept:
+        assert (of_covariates[0] > 0.5).all()
+        return
+    assert not of_covariates.any()
+    expected = plain.fit_closed_form(
+        x[0], y, validation_data=(held_out[0][0], held_out[1]), parts=parts
+    )
+    assert found["alpha"] == expected["alpha"]
+    assert found["validation_mse"] == pytest.approx(expected["validation_mse"])
+    for ours, theirs in zip((kernel, bias), plain.get_weights(), strict=True):
         assert_close(ours, theirs, 1e-6)
 
 
