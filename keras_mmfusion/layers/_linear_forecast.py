@@ -116,8 +116,9 @@ class LinearForecastBase(CompositeLayer):
         For every step by itself, they minimise the mean squared error over windows and
         columns plus `alpha` times the sum of its squared weights; biases are free.
 
-        With `"validation"`, covariates have to prove their worth: their weights stay
-        zero, for all steps, unless they lower the error on `validation_data`. With
+        With `"validation"`, covariates have a penalty of their own, and have to prove
+        their worth: their weights stay zero, for all steps, and all is as without
+        them, unless they lower the error on `validation_data`. With
         several parts, the mean gain over these must be more than its standard error
         (the rule of one standard error), which a gain in a single season is not.
 
@@ -137,8 +138,9 @@ class LinearForecastBase(CompositeLayer):
 
         Returns:
             dict, `"alpha"` that was taken and `"validation_mse"` of each that was
-            tried, empty without validation data; with covariates, whether the
-            `"covariates"` were kept. With `horizons`, a dict of these.
+            tried, without covariates, empty without validation data; if there are
+            covariates, `"covariate_alpha"`, None if they were left out. With
+            `horizons`, a dict of these.
 
         Raises:
             ValueError: `"validation"` without `validation_data`, arrays that do not
@@ -149,8 +151,7 @@ class LinearForecastBase(CompositeLayer):
                 '`alpha="validation"` needs `validation_data=(x, y)`. '
                 "Received: validation_data=None"
             )
-        alphas = ALPHAS if alpha == "validation" else (float(alpha),)
-        if min(alphas) < 0:
+        if alpha != "validation" and float(alpha) < 0:
             raise ValueError(f"`alpha` must be 0 or more. Received: alpha={alpha}")
         check_positive_int(parts=parts)
         steps = groups_of_steps(horizons, self.horizon)
@@ -159,17 +160,37 @@ class LinearForecastBase(CompositeLayer):
         held_out = [[]] * len(steps)
         if validation_data is not None:
             held_out = self._sums(*validation_data, steps, whole, parts)
-        fits, kept = best_fits(training, held_out, alphas), {}
-        if self.covariate_weights is not None:
-            kept["covariates"] = True
-            if alpha == "validation":
-                count = self.covariate_weights.kernel.shape[0]
-                plain = best_fits(training, held_out, alphas, without=count)
-                kept["covariates"] = surely_better(held_out, fits, plain)
-                fits = fits if kept["covariates"] else plain
-        self._assign(np.concatenate([solution for solution, _ in fits], axis=1))
-        found = [{**of_group, **kept} for _, of_group in fits]
+        if alpha == "validation":
+            fits = self._chosen_on_validation(training, held_out)
+        else:
+            fits = best_fits(training, held_out, [[(alpha, alpha)]] * len(steps))
+        self._assign(np.concatenate([fit.weights for fit in fits], axis=1))
+        found = [self._told(fit) for fit in fits]
         return found[0] if whole else dict(zip(horizons, found, strict=True))
+
+    def _chosen_on_validation(self, training, held_out):
+        """Fits of all groups: the best without covariates, then the best with them."""
+        series = [[(alpha, None) for alpha in ALPHAS]] * len(training)
+        plain = best_fits(training, held_out, series)
+        if self.covariate_weights is None:
+            return plain
+        both = [[(fit.penalty[0], alpha) for alpha in ALPHAS] for fit in plain]
+        fits = best_fits(training, held_out, both)
+        if not surely_better(held_out, fits, plain):
+            return plain
+        return [
+            fit._replace(errors=without.errors)
+            for fit, without in zip(fits, plain, strict=True)
+        ]
+
+    def _told(self, fit):
+        """What is returned of a fit."""
+        alpha, of_covariates = fit.penalty
+        errors = {tried: error for (tried, _), error in fit.errors.items()}
+        found = {"alpha": alpha, "validation_mse": errors}
+        if self.covariate_weights is not None:
+            found["covariate_alpha"] = of_covariates
+        return found
 
     def _sums(self, x, y, groups, whole, parts=1):
         """`RidgeSums` of every group of steps: a list of those of its parts."""
@@ -184,7 +205,8 @@ class LinearForecastBase(CompositeLayer):
                 f"Expected `y` of shape {(len(series), self.horizon, series.shape[2])} "
                 f"for `x` of shape {tuple(series.shape)}. Received: {tuple(y.shape)}"
             )
-        sums = [[RidgeSums() for _ in range(parts)] for _ in groups]
+        known = 0 if covariates is None else covariates.shape[1]
+        sums = [[RidgeSums(known) for _ in range(parts)] for _ in groups]
         members = [parts_of(y, steps, parts, whole) for steps in groups]
         for start in range(0, len(series), CHUNK):
             part = slice(start, start + CHUNK)
@@ -197,9 +219,9 @@ class LinearForecastBase(CompositeLayer):
             if level is not None:
                 target = target - ops.convert_to_numpy(level)
             if covariates is not None:
-                known = np.asarray(covariates[part], "float64")[:, None]
-                known = np.broadcast_to(known, (*features.shape[:2], known.shape[-1]))
-                features = np.concatenate([features, known], axis=-1)
+                more = np.asarray(covariates[part], "float64")[:, None]
+                more = np.broadcast_to(more, (*features.shape[:2], known))
+                features = np.concatenate([features, more], axis=-1)
             for of_parts, steps, member in zip(sums, groups, members, strict=True):
                 for number in set(member[part].tolist()) - {-1}:
                     counts = member[part] == number

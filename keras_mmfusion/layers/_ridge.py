@@ -1,12 +1,18 @@
 """Ridge regression from sums of products, on data too large to be held at once."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 
 class RidgeSums:
-    """Sums of products that ridge regression and its error are made of."""
+    """Sums of products that ridge regression and its error are made of.
 
-    def __init__(self):
+    The last `covariates` of the features have a penalty of their own.
+    """
+
+    def __init__(self, covariates=0):
+        self.covariates = covariates
         self.count, self.inner, self.cross, self.square = 0, 0.0, 0.0, 0.0
 
     def add(self, features, target):
@@ -22,28 +28,33 @@ class RidgeSums:
     def is_finite(self):
         return np.isfinite(self.square) and np.isfinite(self.inner).all()
 
-    def ridge(self, alpha, without=0):
-        """Weights `(features + 1, horizon)`, the last row the bias.
+    def ridge(self, alpha, covariate_alpha):
+        """Weights `(features + 1, steps)`, the last row the bias, which is free.
 
-        Those of the last `without` features are zero.
+        With None as their penalty, the weights of covariates are zero.
         """
-        count = len(self.inner)
-        used = np.r_[: count - 1 - without, count - 1]
-        penalty = np.full(len(used), alpha * self.count)
-        penalty[-1] = 0.0
-        inner = self.inner[np.ix_(used, used)] + np.diag(penalty)
+        bias = len(self.inner) - 1
+        first = bias - self.covariates
+        used = np.arange(bias + 1)
+        penalty = np.full(bias + 1, float(alpha))
+        if covariate_alpha is None:
+            used = np.delete(used, slice(first, bias))
+        else:
+            penalty[first:bias] = covariate_alpha
+        penalty[bias] = 0.0
+        inner = self.inner[np.ix_(used, used)] + np.diag(penalty[used] * self.count)
         solution = np.zeros_like(self.cross)
-        if alpha == 0:
-            # There may be fewer windows than weights, or features that follow from
-            # others as those of DLinear do: the smallest of all solutions.
+        if 0 in (alpha, covariate_alpha):
+            # There may be fewer windows than weights, features that follow from others
+            # as those of DLinear do, or constant covariates: the smallest of all.
             solution[used] = np.linalg.lstsq(inner, self.cross[used], rcond=None)[0]
         else:
             solution[used] = np.linalg.solve(inner, self.cross[used])
         return solution
 
-    def error(self, solution):
-        """Sum of the squared errors of a solution, over all rows and steps."""
-        error = np.sum(solution * (self.inner @ solution - 2 * self.cross))
+    def error(self, weights):
+        """Sum of the squared errors, over all rows and steps."""
+        error = np.sum(weights * (self.inner @ weights - 2 * self.cross))
         return float(self.square + error)
 
     def size(self):
@@ -51,27 +62,43 @@ class RidgeSums:
         return self.count * self.cross.shape[1]
 
 
-def best_fits(training, held_out, alphas, without=0):
-    """`(solution, what was tried)` of each group of steps, with its best penalty.
+class Fit(NamedTuple):
+    """Weights, their two penalties, and the errors on data held out, by penalties."""
 
-    `held_out` has the sums of the parts of each group, none without such data.
+    weights: np.ndarray
+    penalty: tuple
+    errors: dict
+
+
+def best_fits(training, held_out, penalties):
+    """The best `Fit` of each group of steps.
+
+    Args:
+        training: list of `[RidgeSums]`, one a group.
+        held_out: list of lists of the same, one a part; empty if there are no such
+            data and nothing to choose.
+        penalties: list of lists of pairs to try, one list a group.
     """
-    fits = []
-    for (of_group,), parts in zip(training, held_out, strict=True):
-        solutions = {alpha: of_group.ridge(alpha, without) for alpha in alphas}
-        errors = {}
-        if parts:
-            errors = {
-                alpha: mse(parts, [s] * len(parts)) for alpha, s in solutions.items()
-            }
-        best = min(errors, key=errors.get) if len(alphas) > 1 else alphas[0]
-        fits.append((solutions[best], {"alpha": best, "validation_mse": errors}))
-    return fits
+    return [
+        _best(*of_group) for of_group in zip(training, held_out, penalties, strict=True)
+    ]
+
+
+def _best(training, held_out, penalties):
+    weights = {pair: training[0].ridge(*pair) for pair in penalties}
+    errors = {}
+    if held_out:
+        errors = {
+            pair: mse(held_out, [found] * len(held_out))
+            for pair, found in weights.items()
+        }
+    best = min(errors, key=errors.get) if len(penalties) > 1 else penalties[0]
+    return Fit(weights[best], best, errors)
 
 
 def surely_better(held_out, fits, others):
     """Whether fits of all groups err less, by more than a standard error over parts."""
-    ours, theirs = ([solution for solution, _ in of] for of in (fits, others))
+    ours, theirs = ([fit.weights for fit in of] for of in (fits, others))
     gains = np.array(
         [mse(part, theirs) - mse(part, ours) for part in zip(*held_out, strict=True)]
     )
@@ -79,7 +106,7 @@ def surely_better(held_out, fits, others):
     return bool(gains.mean() > doubt)
 
 
-def mse(sums, solutions):
-    """Mean squared error over the values of several sums, each with its solution."""
-    errors = [s.error(solution) for s, solution in zip(sums, solutions, strict=True)]
+def mse(sums, weights):
+    """Mean squared error over the values of several sums, each with its weights."""
+    errors = [s.error(found) for s, found in zip(sums, weights, strict=True)]
     return sum(errors) / sum(s.size() for s in sums)

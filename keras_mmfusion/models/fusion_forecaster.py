@@ -194,7 +194,7 @@ class FusionForecaster(FusionModel):
 
         Returns:
             dict of `"alpha"`, `"validation_mse"` and, where there are covariates,
-            `"covariates"`; with `horizons`, a dict of these.
+            `"covariate_alpha"`; with `horizons`, a dict of these.
 
         Raises:
             ValueError: There is no linear skip.

@@ -60,7 +60,8 @@ def run(args, task, name, seed):
             parts=MONTHS,
         )
         facts["alpha"] = {h: fit["alpha"] for h, fit in found.items()}
-        facts["phase"] = [h for h, fit in found.items() if fit.get("covariates")]
+        if "phase" in names:
+            facts["phase_alpha"] = {h: f["covariate_alpha"] for h, f in found.items()}
     if name in architecture.TRAINED:
         facts["epochs"] = train(args, model, name, parts, seed, folder)
     blank = blank_of(name)

@@ -87,8 +87,8 @@ def test_closed_form_is_the_minimum(kind, with_covariates):
     inputs = [x, covariates] if with_covariates else x
     layer, alpha = LINEAR[kind](), 0.01
     found = layer.fit_closed_form(inputs, y, alpha)
-    kept = {"covariates": True} if with_covariates else {}
-    assert found == {"alpha": alpha, "validation_mse": {}, **kept}
+    penalties = {"covariate_alpha": alpha} if with_covariates else {}
+    assert found == {"alpha": alpha, "validation_mse": {}, **penalties}
     least = objective(layer, inputs, y, alpha)
     rng = np.random.default_rng(1)
     weights = layer.get_weights()
@@ -184,7 +184,7 @@ def test_covariates_have_to_prove_their_worth(kind, effects, parts, kept):
     held_out = seasons(effects, seed=1)
     layer, plain = LINEAR[kind](), LINEAR[kind]()
     found = layer.fit_closed_form(x, y, validation_data=held_out, parts=parts)
-    assert found["covariates"] == kept
+    assert (found["covariate_alpha"] is not None) == kept
     kernel, bias, of_covariates = layer.get_weights()
     if kept:
         assert (of_covariates[0] > 0.5).all()
@@ -197,6 +197,14 @@ def test_covariates_have_to_prove_their_worth(kind, effects, parts, kept):
     assert found["validation_mse"] == pytest.approx(expected["validation_mse"])
     for ours, theirs in zip((kernel, bias), plain.get_weights(), strict=True):
         assert_close(ours, theirs, 1e-6)
+
+
+def test_constant_covariates_are_left_out():
+    """They say what the bias says, so that without a penalty any share would do."""
+    (x, y), (x_held, y_held) = seasons([1, 1], seed=0), seasons([1, 1], seed=1)
+    x, x_held = ([of[0], np.ones_like(of[1])] for of in (x, x_held))
+    found = NLinear(5).fit_closed_form(x, y, validation_data=(x_held, y_held), parts=2)
+    assert found["covariate_alpha"] is None
 
 
 def test_views_and_chunks_give_the_same():
