@@ -29,6 +29,8 @@ def main(argv=None):
         seed = int(run.name.removeprefix("seed"))
         score_run(run, data.load(args.protocol, seed, args.data), args)
     print_tables(*scoring.read(args.output, args.protocol, args.noise))
+    if args.record:
+        scoring.record(args.output)
 
 
 def unscored(args):
@@ -127,6 +129,9 @@ def parse_arguments(argv=None):
     parser.add_argument("--pairs", type=int, default=512, help="test pairs a cell")
     parser.add_argument(
         "--clean-pairs", type=int, default=4096, help="test pairs without noise"
+    )
+    parser.add_argument(
+        "--record", action="store_true", help="keep all scores beside this recipe"
     )
     parser.add_argument("--data", help="folder with mnist/ and fsdd/")
     parser.add_argument("--output", default="runs/digits")

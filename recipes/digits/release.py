@@ -135,15 +135,23 @@ def release(name, found, args):
 
 def best(output, network):
     """Folder of the seed with the highest accuracy on the validation pairs."""
-    runs = [
-        file.parent
-        for file in Path(output, "digits", RELEASED, network).glob("seed*/run.json")
-    ]
-    accuracy = [
-        json.loads((run / "run.json").read_text())["validation_accuracy"]
-        for run in sorted(runs)
-    ]
-    return sorted(runs)[int(np.argmax(accuracy))]
+    runs = {
+        seed: run
+        for (n, seed), run in scoring.scored_runs(output, "digits", RELEASED).items()
+        if n == network
+    }
+    accuracy = {
+        seed: json.loads((run / "run.json").read_text())["validation_accuracy"]
+        for seed, run in sorted(runs.items())
+    }
+    seed = max(accuracy, key=accuracy.get)
+    if not (runs[seed] / "model.weights.h5").exists():
+        raise SystemExit(
+            f"{network}: seed {seed} is the best one, and was trained elsewhere. For "
+            f"its weights: python train.py --noise {RELEASED} --network {network} "
+            f"--seeds {seed}, then evaluate.py"
+        )
+    return runs[seed]
 
 
 def spreads(metrics):
@@ -155,11 +163,14 @@ def spreads(metrics):
 
 
 def values_of(output, network):
-    """Metrics of each seed, rounded as in a table."""
+    """`{seed: metrics}`, rounded as in a table."""
     _, metrics = scoring.read(output, "digits", RELEASED)
-    return [
-        {key: round(value, 5) for key, value in of.items()} for of in metrics[network]
-    ]
+    runs = sorted(scoring.scored_runs(output, "digits", RELEASED))
+    seeds = [seed for n, seed in runs if n == network]
+    return {
+        seed: {key: round(value, 5) for key, value in of.items()}
+        for seed, of in zip(seeds, metrics[network], strict=True)
+    }
 
 
 def scenes(digits, preprocessor):

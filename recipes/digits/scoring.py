@@ -1,9 +1,16 @@
-"""Accuracies over grids of noise, and whether one network beats another on them."""
+"""Accuracies over grids of noise, and whether one network beats another on them.
 
+Runs are scored where they were trained, and may be recorded beside the recipe: what a
+network said of every pair, without its weights. A study can so go on elsewhere.
+"""
+
+import shutil
 from pathlib import Path
 
 import data
 import numpy as np
+
+RECORDS = Path(__file__).parent / "records"
 
 TITLES = {
     "accuracy": "original",
@@ -22,13 +29,31 @@ def read(output, protocol, noise):
     images.
     """
     grids, found = {}, {}
-    for file in sorted(Path(output, protocol, noise).glob("*/seed*/test.npz")):
-        scored = np.load(file)
-        network = file.parts[-3]
+    for (network, _), run in sorted(scored_runs(output, protocol, noise).items()):
+        scored = np.load(run / "test.npz")
         grid = (scored["predicted"] == scored["labels"]).mean(axis=-1)
         grids.setdefault(network, []).append(grid)
         found.setdefault(network, []).append(metrics(grid, scored))
     return {network: np.stack(seeds) for network, seeds in grids.items()}, found
+
+
+def scored_runs(output, protocol, noise):
+    """`{(network, seed): folder}`, recorded ones where there is no run of one's own."""
+    return {
+        (file.parts[-3], int(file.parts[-2].removeprefix("seed"))): file.parent
+        for folder in (RECORDS, Path(output))
+        for file in folder.glob(f"{protocol}/{noise}/*/seed*/test.npz")
+    }
+
+
+def record(output):
+    """Keep what was scored, and what is known of its training, beside the recipe."""
+    for file in sorted(Path(output).glob("*/*/*/seed*/test.npz")):
+        kept = RECORDS / file.parent.relative_to(output)
+        kept.mkdir(parents=True, exist_ok=True)
+        for name in ("test.npz", "run.json", "train_log.csv"):
+            shutil.copyfile(file.with_name(name), kept / name)
+        print(f"{kept}: recorded", flush=True)
 
 
 def metrics(grid, scored):

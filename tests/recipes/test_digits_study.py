@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shutil
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -28,8 +30,9 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    """Few levels of noise: the networks are what takes time."""
+    """Few levels of noise: the networks are what takes time. No records."""
     monkeypatch.setattr(data, "LEVELS", LEVELS)
+    monkeypatch.setattr(scoring, "RECORDS", Path("nowhere"))
 
 
 def arguments(corpus, output, *more):
@@ -177,6 +180,28 @@ def test_from_training_to_presets(corpus, tmp_path, capsys):
         rows = list(csv.DictReader(file))
     assert {row["model"] for row in rows} == set(architecture.NETWORKS)
     assert {row["preset"] for row in rows} == set(release.PRESETS)
+
+
+def test_scores_are_read_from_records(corpus, tmp_path, monkeypatch, capsys):
+    """Where a run is not at hand; only its weights are then missing."""
+    monkeypatch.setattr(scoring, "RECORDS", tmp_path / "records")
+    runs = tmp_path / "runs"
+    fit = ["--quiet", "--pairs", "8", "--validation", "4", "--parts", "1", *SHORT]
+    fit += ["--batch-size", "8", "--noise", "incomplete", "--network", "fc"]
+    train.main(arguments(corpus, runs, *fit, "--seeds", "1", "3"))
+    score = ["--noise", "incomplete", "--pairs", "6", "--clean-pairs", "5"]
+    evaluate.main(arguments(corpus, runs, *score, "--record"))
+    expected = scoring.read(runs, "digits", "incomplete")
+    found = release.values_of(runs, "fc")
+    assert list(found) == [1, 3]
+
+    shutil.rmtree(runs / "digits" / "incomplete" / "fc" / "seed1")
+    grids, metrics = scoring.read(runs, "digits", "incomplete")
+    np.testing.assert_array_equal(grids["fc"], expected[0]["fc"])
+    assert metrics == expected[1] and release.values_of(runs, "fc") == found
+    shutil.rmtree(runs)
+    with pytest.raises(SystemExit, match=r"train.py --noise incomplete --network fc"):
+        release.best(runs, "fc")
 
 
 def test_differences_are_taken_seed_by_seed():
