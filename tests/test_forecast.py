@@ -184,6 +184,18 @@ def test_wrong_tables(preset, tmp_path, capsys):
         assert message in capsys.readouterr().err
 
 
+def test_a_column_that_is_stuck_is_named(preset, tmp_path, capsys):
+    made = waves()
+    made.values[-48:, 1] = 20.0
+    file = write(made, tmp_path / "table.csv")
+    assert cli.main(["forecast", file, "--preset", str(preset)]) == 0
+    assert "OT did not change in the last 48 rows" in capsys.readouterr().out
+    made.values[-48, 1] = 21.0
+    file = write(made, tmp_path / "table.csv")
+    assert cli.main(["forecast", file, "--preset", str(preset)]) == 0
+    assert "did not change" not in capsys.readouterr().out
+
+
 def test_a_forecast_without_intervals(tmp_path):
     times = np.datetime64("2026-01-01", "s") + np.arange(2) * np.timedelta64(1, "h")
     forecast = Forecast("t", times, ("a",), np.array([[1.0], [2.5]]))

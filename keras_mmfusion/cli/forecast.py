@@ -61,7 +61,7 @@ def run(args):
             from keras_mmfusion.analysis.forecast import plot_forecast
 
             plot_forecast(forecast, table).savefig(parts[args.plot])
-    print(summary(table, forecast, args))
+    print(summary(table, forecast, model.preprocessor.lookback, args))
     if paths:
         print("\nWrote   " + "\n        ".join(str(path) for path in paths))
     return 0
@@ -80,8 +80,10 @@ def load_model(preset):
     return model
 
 
-def summary(table, forecast, args):
+def summary(table, forecast, lookback, args):
     """What was read and what comes, as lines of text."""
+    import numpy as np
+
     lines = [
         f"Table   {args.table}: {len(table.values):,} rows to {_text(table.times[-1])}",
         f"Model   {args.preset}: {len(forecast.times)} steps of "
@@ -89,6 +91,16 @@ def summary(table, forecast, args):
     ]
     if forecast.level is not None:
         lines.append(f"        with intervals of {forecast.level:.0%}")
+    stuck = [
+        name
+        for name in forecast.columns
+        if np.ptp(table.select([name]).values[-lookback:]) == 0
+    ]
+    if stuck:
+        lines.append(
+            f"Note    {', '.join(stuck)} did not change in the last {lookback} rows: "
+            "what follows a sensor that is stuck says little"
+        )
     names = "".join(f"{name:>12s}" for name in forecast.columns)
     lines += ["", f"{'Time':19s}{names}"]
     for time, row in zip(forecast.times[:MAX_ROWS], forecast.values, strict=False):
