@@ -1,13 +1,37 @@
 """Running and differentiating a layer on the backend of this process."""
 
+import importlib.util
+
 import keras
 import numpy as np
 import pytest
+from all_backends import BACKENDS
 
-# For what starts many processes and has nothing to do with the backend.
-once = pytest.mark.skipif(
-    keras.backend.backend() != "torch", reason="once is enough, on PyTorch"
-)
+INSTALLED = [name for name in BACKENDS if importlib.util.find_spec(name)]
+
+
+def only_on(backend):
+    """For what is the same on every backend, or takes long: once is enough."""
+    chosen = backend if backend in INSTALLED else keras.backend.backend()
+    return pytest.mark.skipif(
+        keras.backend.backend() != chosen, reason=f"once is enough, on {chosen}"
+    )
+
+
+def in_turn(cases):
+    """The parameters of a test, each on one backend: all of them on all backends."""
+    return [
+        pytest.param(
+            *case.values,
+            id=case.id,
+            marks=only_on(INSTALLED[number % len(INSTALLED)]),
+        )
+        for number, case in enumerate(cases)
+    ]
+
+
+# Files, processes and numpy: nothing in them knows of a backend.
+once = only_on("torch")
 _jitted = {}
 
 

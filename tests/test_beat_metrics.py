@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from backends import once
 
 from keras_mmfusion.metrics import (
     NO_BEAT,
@@ -7,6 +8,9 @@ from keras_mmfusion.metrics import (
     confusion_matrix,
     match_beats,
 )
+
+pytestmark = once
+
 
 NSVF = ("N", "S", "V", "F")
 

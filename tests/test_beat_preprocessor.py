@@ -8,11 +8,15 @@ from itertools import pairwise
 import keras
 import numpy as np
 import pytest
+from backends import once
 from scipy.signal import butter, resample_poly, sosfilt, sosfilt_zi, sosfiltfilt
 
 from keras_mmfusion.cli.demo import EXCERPT
 from keras_mmfusion.datasets import ECGRecord, RecordError, mitbih, read_wfdb
 from keras_mmfusion.preprocessing import BeatPreprocessor
+
+pytestmark = once
+
 
 FS, STEP, BEFORE, LENGTH = 360, 2, 130, 128
 AFTER = LENGTH * STEP - BEFORE

@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from backends import once
 
 from keras_mmfusion.preprocessing import BeatSegments
+
+pytestmark = once
 
 
 @pytest.mark.parametrize("causal", [False, True])

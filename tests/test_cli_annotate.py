@@ -3,12 +3,15 @@ import csv
 import numpy as np
 import pytest
 import wfdb
+from backends import once
 from cli_fakes import RuleModel, copy_excerpt, files_in, write_record
 from scipy.signal import resample_poly
 
 from keras_mmfusion import cli, presets
 from keras_mmfusion.cli.demo import EXCERPT
 from keras_mmfusion.datasets import read_wfdb
+
+pytestmark = once
 
 
 @pytest.fixture(autouse=True)

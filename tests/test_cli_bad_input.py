@@ -4,11 +4,14 @@ import re
 
 import numpy as np
 import pytest
+from backends import once
 from cli_fakes import RuleModel, copy_excerpt, files_in, write_beats, write_record
 
 from keras_mmfusion import cli, presets
 from keras_mmfusion.cli.demo import EXCERPT
 from keras_mmfusion.datasets import read_wfdb
+
+pytestmark = once
 
 
 @pytest.fixture(autouse=True)

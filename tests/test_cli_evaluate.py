@@ -2,6 +2,7 @@ import csv
 
 import numpy as np
 import pytest
+from backends import once
 from cli_fakes import RuleModel, copy_excerpt, files_in, write_beats, write_record
 
 from keras_mmfusion import cli, presets
@@ -9,6 +10,8 @@ from keras_mmfusion.cli.demo import EXCERPT
 from keras_mmfusion.datasets import read_wfdb
 from keras_mmfusion.datasets.mitbih import AAMI_CLASSES, aami_labels
 from keras_mmfusion.metrics import beat_metrics
+
+pytestmark = once
 
 
 @pytest.fixture(autouse=True)

@@ -4,9 +4,13 @@ import json
 import shutil
 
 import pytest
+from backends import once
 
 from keras_mmfusion import cli, presets
 from keras_mmfusion.presets import _registry
+
+pytestmark = once
+
 
 ROOT = _registry.shipped_directory()
 NAME = "atd_mitbih"

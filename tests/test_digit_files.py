@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from backends import once
 from digit_files import write_wav
 from PIL import Image
 from recipe_modules import recipe_modules
@@ -15,6 +16,9 @@ from keras_mmfusion.preprocessing import (
     trim_silence,
 )
 from keras_mmfusion.preprocessing.digit_image import to_mnist
+
+pytestmark = once
+
 
 (architecture,) = recipe_modules("digits", "architecture")
 

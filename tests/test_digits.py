@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from backends import once
 from digit_files import (
     SPEAKERS,
     small_mnist,
@@ -15,6 +16,8 @@ from digit_files import (
 )
 
 from keras_mmfusion.datasets import RecordError, digits, fsdd, mnist
+
+pytestmark = once
 
 
 @pytest.fixture(autouse=True)

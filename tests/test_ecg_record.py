@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from backends import once
 from cli_fakes import copy_excerpt, write_beats, write_record
 
 from keras_mmfusion.analysis import BeatLabels, plot_beats
@@ -16,6 +17,8 @@ from keras_mmfusion.datasets import (
 )
 from keras_mmfusion.metrics import match_beats
 from keras_mmfusion.preprocessing.beat_detection import check_alignment, detect_beats
+
+pytestmark = once
 
 
 @pytest.fixture(scope="module")

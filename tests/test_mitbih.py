@@ -4,8 +4,12 @@ import collections
 
 import numpy as np
 import pytest
+from backends import once
 
 from keras_mmfusion.datasets import RecordError, mitbih, read_beats
+
+pytestmark = once
+
 
 # PROTOCOLS.md; N S V F Q.
 COUNTS = {

@@ -1,9 +1,12 @@
 """Which beats the template is taken from."""
 
 import numpy as np
+from backends import once
 
 from keras_mmfusion.preprocessing import BeatPreprocessor
 from keras_mmfusion.preprocessing.reference_beats import reference_beats
+
+pytestmark = once
 
 
 def times(*intervals):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from backends import in_turn
 from cli_fakes import RuleModel, copy_excerpt
 
 import keras_mmfusion
@@ -96,12 +97,12 @@ def execute(code, namespace):
         pytest.skip(str(error))
 
 
-@pytest.mark.parametrize("code", list(page_blocks()))
+@pytest.mark.parametrize("code", in_turn(page_blocks()))
 def test_page(code):
     execute(code, {"__name__": "__example__"})
 
 
-@pytest.mark.parametrize("code, module", list(docstring_blocks()))
+@pytest.mark.parametrize("code, module", in_turn(docstring_blocks()))
 def test_docstring(code, module):
     """As doctest does, an example sees the names of its module."""
     namespace = dict(vars(importlib.import_module(module)), np=np)

@@ -7,9 +7,12 @@ import tarfile
 import zipfile
 
 import pytest
+from backends import once
 
 from keras_mmfusion import presets
 from keras_mmfusion.presets import _archive
+
+pytestmark = once
 
 
 class Members(dict):

@@ -9,11 +9,14 @@ import zipfile
 
 import numpy as np
 import pytest
+from backends import once
 
 from keras_mmfusion import presets
 from keras_mmfusion.presets import _golden, _json
 from keras_mmfusion.presets._errors import PresetError
 from keras_mmfusion.presets._folder import PresetFolder
+
+pytestmark = once
 
 
 def flip_last_byte(path):

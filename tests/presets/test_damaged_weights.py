@@ -6,8 +6,12 @@ import shutil
 import h5py
 import numpy as np
 import pytest
+from backends import once
 
 from keras_mmfusion import presets
+
+pytestmark = once
+
 
 BIAS = "layers/dense/vars/1"
 KERNEL = "layers/dense/vars/0"

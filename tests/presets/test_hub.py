@@ -5,9 +5,13 @@ import sys
 
 import numpy as np
 import pytest
+from backends import once
 from preset_servers import HubServer, running
 
 from keras_mmfusion import presets
+
+pytestmark = once
+
 
 constants = pytest.importorskip("huggingface_hub.constants")
 ADDRESS = "hf://org/tiny@main"

@@ -7,9 +7,12 @@ import marshal
 import keras
 import numpy as np
 import pytest
+from backends import once
 
 from keras_mmfusion import presets
 from keras_mmfusion.presets import _config, _json
+
+pytestmark = once
 
 
 def stock(name, module="keras.layers", /, **config):

@@ -7,8 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from backends import once
 
 from keras_mmfusion import presets
+
+pytestmark = once
 
 
 def test_public_names():

@@ -5,9 +5,13 @@ import json
 
 import jsonschema
 import pytest
+from backends import once
 
 from keras_mmfusion import presets
 from keras_mmfusion.presets import _metadata, _registry, _schema
+
+pytestmark = once
+
 
 ROOT = _registry.shipped_directory()
 KEYWORDS = {

@@ -10,10 +10,14 @@ import urllib.request
 
 import numpy as np
 import pytest
+from backends import once
 from preset_servers import reply
 
 from keras_mmfusion import presets
 from keras_mmfusion.presets import _download
+
+pytestmark = once
+
 
 HASH = "0" * 64
 

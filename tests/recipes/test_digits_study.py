@@ -8,10 +8,14 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from backends import only_on
 from digit_files import write_digits
 from recipe_modules import recipe_modules
 
 from keras_mmfusion import presets
+
+pytestmark = only_on("tensorflow")
+
 
 architecture, data, train, evaluate, scoring, figures, release = recipe_modules(
     "digits",

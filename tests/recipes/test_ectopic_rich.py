@@ -5,12 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from backends import once
 
 sys.path.append(str(Path(__file__).parents[2] / "recipes" / "mitbih"))
 import data
 import ectopic_rich
 
 from keras_mmfusion.preprocessing import BeatPreprocessor
+
+pytestmark = once
+
 
 N, S, V, F = range(4)
 

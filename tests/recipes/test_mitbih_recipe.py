@@ -219,6 +219,9 @@ def test_interpatient_drops_q(data_dir):
 # Tracing a dozen small models takes longer than all other tests.
 EAGERLY = """
 import runpy, keras
+
+pytestmark = only_on("jax")
+
 compile = keras.Model.compile
 keras.Model.compile = lambda *a, **k: compile(*a, **k, run_eagerly=True)
 runpy.run_path("recipes/mitbih/train.py", run_name="__main__")

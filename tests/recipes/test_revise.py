@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import keras
 import pytest
+from backends import once
 
 from keras_mmfusion import presets
 
@@ -13,6 +14,9 @@ sys.path.append(str(Path(__file__).parents[2] / "recipes" / "mitbih"))
 
 import release
 from revise import revise
+
+pytestmark = once
+
 
 FIGURES = {"metrics": {"random": {"accuracy": 0.5}}, "baselines": {"concat": 0.4}}
 
