@@ -7,7 +7,7 @@ import time
 import uuid
 
 from keras_mmfusion.presets._errors import PresetError
-from keras_mmfusion.presets._folder import METADATA
+from keras_mmfusion.presets._metadata import FILE_NAME as METADATA
 
 
 def check_target(target, overwrite):

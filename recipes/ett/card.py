@@ -136,7 +136,7 @@ def limitations(facts):
         "One year to train on: the time of the year is known from a single one.",
         "Intervals are as wide as errors were from June to October; for the months "
         "after them see the table.",
-        "The fusion adds little to the linear part, see above.",
+        "The fusion adds little or nothing to the linear part, see above.",
     ]
 
 
@@ -166,6 +166,7 @@ def text(facts):
         _gain_text(facts),
         f"Released weights: {_released(facts, 'ltsf_standard')}.\n",
         _validation_text(facts),
+        _choice_text(facts.run),
         "Without one of its inputs:\n",
         _table(
             {f"no {name}": found for name, found in facts.without.items()},
@@ -258,6 +259,20 @@ def _validation_text(facts):
         "On the rows to validate on, squared errors against those of ridge NLinear: "
         f"{cells}.\n"
     )
+
+
+def _choice_text(run):
+    """What the rows to validate on left of the fusion and of the time of the year."""
+    kept = [f"{f:.2f} up to step {h}" for h, f in run["shrinkage"].items() if f > 5e-3]
+    fusion = "the factor of the fusion is 0 at every step: it adds nothing"
+    if kept:
+        fusion = f"the factor of the fusion is {', '.join(kept)}"
+        fusion += "" if len(kept) == len(run["shrinkage"]) else ", and 0 elsewhere"
+    seen = any(alpha is not None for alpha in run["phase_alpha"].values())
+    phase = "is left out: its gain is less than its standard error over four months"
+    if seen:
+        phase = "is part of the linear forecast"
+    return f"Chosen there, for the release: {fusion}; the time of the year {phase}.\n"
 
 
 def _released(facts, protocol):
