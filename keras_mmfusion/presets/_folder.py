@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from keras_mmfusion.presets import _json, _metadata
+from keras_mmfusion.presets._atomic import beside
 from keras_mmfusion.presets._errors import PresetError
 
 CONFIG = "config.json"
@@ -100,8 +101,6 @@ def describe(path):
 
 def _interrupted(path):
     """What to do where `presets.save` was killed between its two renames."""
-    from keras_mmfusion.presets._atomic import beside
-
     left = [str(old) for old in beside(path, "old") if (old / METADATA).is_file()]
     if not left:
         return ""
