@@ -3,6 +3,7 @@
 from keras_mmfusion.layers.add_noise import AddNoise as AddNoise
 from keras_mmfusion.layers.atd_encoder import ATDEncoder as ATDEncoder
 from keras_mmfusion.layers.atd_fusion import ATDFusion as ATDFusion
+from keras_mmfusion.layers.cascade_mha import CascadeMHA as CascadeMHA
 from keras_mmfusion.layers.concat_fusion import ConcatFusion as ConcatFusion
 from keras_mmfusion.layers.conv_lstm_fusion import ConvLSTMFusion as ConvLSTMFusion
 from keras_mmfusion.layers.conv_lstm_fusion_cell import (
@@ -35,12 +36,16 @@ from keras_mmfusion.layers.resnet_lstm_encoder import (
 )
 from keras_mmfusion.layers.seasonal_naive import SeasonalNaive as SeasonalNaive
 from keras_mmfusion.layers.step_fusion import StepFusion as StepFusion
+from keras_mmfusion.layers.temporal_pyramid_pooling import (
+    TemporalPyramidPooling as TemporalPyramidPooling,
+)
 from keras_mmfusion.layers.tensor_fusion import TensorFusion as TensorFusion
 
 __all__ = [
     "ATDEncoder",
     "ATDFusion",
     "AddNoise",
+    "CascadeMHA",
     "ConcatFusion",
     "ConvLSTMFusion",
     "ConvLSTMFusionCell",
@@ -63,5 +68,6 @@ __all__ = [
     "ResNetLSTMEncoder",
     "SeasonalNaive",
     "StepFusion",
+    "TemporalPyramidPooling",
     "TensorFusion",
 ]

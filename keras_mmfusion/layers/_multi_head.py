@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_mmfusion.layers._block_dense import BlockDense
 from keras_mmfusion.layers._composite_layer import CompositeLayer, zero_where_masked
 from keras_mmfusion.layers._guided_attention import answered_steps, guided_attention
 
@@ -14,26 +15,43 @@ class MultiHead(CompositeLayer):
     The projection of the keys has no bias: it would shift all logits of a query
     alike, which the softmax does not see. A query without any key gets zeros, not
     the bias of the output.
+
+    With `block_diagonal`, every head sees its share of the features only.
     """
 
-    def __init__(self, dim, num_heads, causal=False, dropout=0.0, **kwargs):
+    def __init__(
+        self,
+        dim,
+        num_heads,
+        causal=False,
+        dropout=0.0,
+        block_diagonal=False,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.dim = dim
         self.num_heads = num_heads
         self.causal = causal
         self.dropout = dropout
+        self.block_diagonal = block_diagonal
 
     def build(self, query_shape, source_shape=None):
-        def dense(name, bias=True):
-            layer = keras.layers.Dense(
-                self.dim, use_bias=bias, dtype=self.child_policy(name), name=name
-            )
+        def dense(name, bias=True, blocks=False):
+            if blocks:
+                layer = BlockDense(
+                    self.num_heads, use_bias=bias, dtype=self.dtype_policy, name=name
+                )
+            else:
+                layer = keras.layers.Dense(
+                    self.dim, use_bias=bias, dtype=self.child_policy(name), name=name
+                )
             layer.build((None, None, self.dim))
             return layer
 
-        self.query_projection = dense("query")
-        self.key_projection = dense("key", bias=False)
-        self.value_projection = dense("value")
+        blocks = self.block_diagonal
+        self.query_projection = dense("query", blocks=blocks)
+        self.key_projection = dense("key", bias=False, blocks=blocks)
+        self.value_projection = dense("value", blocks=blocks)
         self.output_projection = dense("output")
         self.weights_dropout = None
         if self.dropout > 0:

@@ -3,6 +3,7 @@
 import keras
 
 from keras_mmfusion.layers.atd_fusion import ATDFusion
+from keras_mmfusion.layers.cascade_mha import CascadeMHA
 from keras_mmfusion.layers.concat_fusion import ConcatFusion
 from keras_mmfusion.layers.cross_attention_fusion import CrossAttentionFusion
 from keras_mmfusion.layers.low_rank_fusion import LowRankFusion
@@ -14,6 +15,7 @@ from keras_mmfusion.models._network_fusion import NetworkFusion
 FUSIONS = {
     "atd": ATDFusion,
     "step": StepFusion,
+    "cascade": CascadeMHA,
     "concat": ConcatFusion,
     "cross_attention": CrossAttentionFusion,
     "lmf": LowRankFusion,

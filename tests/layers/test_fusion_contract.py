@@ -12,10 +12,11 @@ OPTIONS = {
     "atd": {"num_heads": 2},
     "step": {"num_heads": 2},
     "cross_attention": {"num_heads": 2},
+    "cascade": {"num_heads": 2, "orders": "canonical"},
     "mult": {"num_heads": 2, "num_layers": 1, "memory_layers": 1},
     "tfn": {"max_size": 60},
 }
-CAUSAL = ("atd", "step", "cross_attention", "mult")
+CAUSAL = ("atd", "step", "cascade", "cross_attention", "mult")
 PAIR = ((2, 5, 4), (2, 8, 3))
 
 

@@ -11,6 +11,7 @@ OPTIONS = {
     "atd": HEADS,
     "step": HEADS,
     "cross_attention": HEADS,
+    "cascade": HEADS,
     "mult": {**HEADS, "num_layers": 1, "memory_layers": 1, "stream_dim": 4},
 }
 

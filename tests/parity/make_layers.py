@@ -43,6 +43,12 @@ CASES = {
     "lmf_steps": (lambda: L.LowRankFusion(6, 2, pooling=None), PAIR, MASKS),
     "tfn": (lambda: L.TensorFusion(6, "tanh"), PAIR, MASKS),
     "tfn_steps": (lambda: L.TensorFusion(6, max_size=12, pooling=None), PAIR, None),
+    "cascade": (lambda: L.CascadeMHA(8, 2), [*PAIR, (2, 5, 2)], None),
+    "cascade_masked": (
+        lambda: L.CascadeMHA(8, 2, "canonical", block_diagonal=True),
+        PAIR,
+        MASKS,
+    ),
     "cross_attention": (lambda: L.CrossAttentionFusion(8, 2), PAIR, MASKS),
     "mult": (lambda: L.MulTFusion(6, 2, 1, 1, stream_dim=4), PAIR, MASKS),
     "modality_dropout": (lambda: L.ModalityDropout(0.5), PAIR, MASKS),
@@ -82,6 +88,11 @@ CASES = {
         lambda: L.ConvLSTMFusion(3, return_sequences=True),
         [(2, 5, 4, 3, 2), (2, 5, 6)],
         [STEP_MASK[:, :5], STEP_MASK[:, 2:]],
+    ),
+    "temporal_pyramid": (
+        lambda: L.TemporalPyramidPooling((1, 2, 4)),
+        [(2, 7, 3)],
+        [STEP_MASK],
     ),
     "frame_pooling": (L.FramePooling, [(2, 3, 5, 4, 2)], None),
     "conv_lstm_image": (
