@@ -5,11 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_mmfusion._horizons import groups_of_steps, parts_of
-from keras_mmfusion.layers._composite_layer import (
-    CompositeLayer,
-    check_positive_int,
-    positive_ints,
-)
+from keras_mmfusion.layers._composite_layer import CompositeLayer, check_positive_int
 from keras_mmfusion.layers._ridge import RidgeSums, best_fits, surely_better
 
 # Penalties that are tried, see `fit_closed_form`.
@@ -114,7 +110,6 @@ class LinearForecastBase(CompositeLayer):
         validation_data=None,
         horizons=None,
         parts=1,
-        lookbacks=None,
     ):
         """Set the weights to those of ridge regression, at once and exactly.
 
@@ -140,24 +135,17 @@ class LinearForecastBase(CompositeLayer):
                 Defaults to `None`: all steps alike, of whole windows.
             parts: int. Into so many parts the windows of `validation_data` are cut, in
                 their order, to judge covariates by. Defaults to `1`.
-            lookbacks: Sequence of ints, such as `(168, 336, 504)`: the mean of fits
-                that see so many of the last steps, each with penalties of its own.
-                Short ones follow, long ones are steady. Not for `DLinear`. Defaults to
-                `None`: one fit, to all steps.
 
         Returns:
             dict, `"alpha"` that was taken and `"validation_mse"` of each that was
             tried, without covariates, empty without validation data; if there are
             covariates, `"covariate_alpha"`, None if they were left out. With
-            `horizons`, a dict of these; with `lookbacks`, a dict of those.
+            `horizons`, a dict of these.
 
         Raises:
             ValueError: `"validation"` without `validation_data`, arrays that do not
                 fit together, or NaN in them.
         """
-        if lookbacks is not None:
-            arguments = alpha, validation_data, horizons, parts
-            return self._fit_mean(x, y, lookbacks, *arguments)
         if alpha == "validation" and validation_data is None:
             raise ValueError(
                 '`alpha="validation"` needs `validation_data=(x, y)`. '
@@ -194,38 +182,6 @@ class LinearForecastBase(CompositeLayer):
             fit._replace(errors=without.errors)
             for fit, without in zip(fits, plain, strict=True)
         ]
-
-    def _fit_mean(self, x, y, lookbacks, alpha, validation_data, horizons, parts):
-        """Fit one layer for each lookback, and take the mean of their weights."""
-        series, covariates = _pair(x)
-        steps = series.shape[1]
-        if self.feature_count(steps) != steps:
-            raise ValueError(
-                f"`lookbacks` needs a layer with one weight a step. Received: "
-                f"lookbacks={lookbacks} for {type(self).__name__}."
-            )
-        lookbacks = positive_ints("lookbacks", lookbacks)
-        if max(lookbacks) > steps:
-            raise ValueError(
-                f"`lookbacks` must be {steps} at most, the steps of `x`. "
-                f"Received: lookbacks={lookbacks}"
-            )
-        if not self.built:
-            self.build(_shapes_of(series, covariates))
-        found, weights = {}, []
-        for count in lookbacks:
-            layer = type(self).from_config({**self.get_config(), "name": None})
-            held_out = validation_data
-            if held_out is not None:
-                held_out = _last(held_out[0], count), held_out[1]
-            found[count] = layer.fit_closed_form(
-                _last(x, count), y, alpha, held_out, horizons, parts
-            )
-            kernel, *others = layer.get_weights()
-            weights.append([np.pad(kernel, [(steps - count, 0), (0, 0)]), *others])
-        of_layers = zip(*weights, strict=True)
-        self.set_weights([np.mean(arrays, axis=0) for arrays in of_layers])
-        return found
 
     def _told(self, fit):
         """What is returned of a fit."""
@@ -303,13 +259,6 @@ def _is_shape(value):
 
 def _pair(inputs):
     return inputs if isinstance(inputs, (list, tuple)) else (inputs, None)
-
-
-def _last(inputs, count):
-    """The same, with the last `count` steps of the series only."""
-    series, covariates = _pair(inputs)
-    series = series[:, -count:]
-    return series if covariates is None else [series, covariates]
 
 
 def _shapes_of(series, covariates):

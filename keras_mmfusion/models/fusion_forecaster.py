@@ -180,7 +180,6 @@ class FusionForecaster(FusionModel):
         validation_data=None,
         horizons=None,
         parts=1,
-        lookbacks=None,
     ):
         """Fit the linear skip, at once and exactly; see `NLinear.fit_closed_form`.
 
@@ -192,13 +191,10 @@ class FusionForecaster(FusionModel):
             validation_data: Pair `(x, y)`. Defaults to `None`.
             horizons: Sequence of ints, groups of steps. Defaults to `None`.
             parts: int, of the validation data, to judge covariates by. Defaults to `1`.
-            lookbacks: Sequence of ints, for the mean of several fits.
-                Defaults to `None`.
 
         Returns:
             dict of `"alpha"`, `"validation_mse"` and, where there are covariates,
-            `"covariate_alpha"`; with `horizons`, a dict of these; with `lookbacks`, a
-            dict of those.
+            `"covariate_alpha"`; with `horizons`, a dict of these.
 
         Raises:
             ValueError: There is no linear skip.
@@ -212,7 +208,7 @@ class FusionForecaster(FusionModel):
         if validation_data is not None:
             validation_data = self._of_skip(validation_data[0]), validation_data[1]
         return skip.fit_closed_form(
-            self._of_skip(x), y, alpha, validation_data, horizons, parts, lookbacks
+            self._of_skip(x), y, alpha, validation_data, horizons, parts
         )
 
     def fit_shrinkage(self, x, y, batch_size=256, horizons=None, parts=1):

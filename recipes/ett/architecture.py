@@ -1,9 +1,8 @@
 """The models of the forecasting study.
 
 Naive and linear ones have no seed: `persistence`, `seasonal`, and `linear`, `dlinear`,
-`nlinear` by ridge regression; `nlinear_mean` is the mean of such fits to one, two and
-three weeks where so much is known, `nlinear_phase` that with the time of the year. On
-top of that one, fusions of patches of the series, of its picture (days x hours)
+`nlinear` by ridge regression; `nlinear_phase` is `nlinear` with the time of the year.
+On top of that one, fusions of patches of the series, of its picture (days x hours)
 and of the calendar: `atd`, `step`, `concat`; or one of these three by itself. `blank`
 is `atd` with a picture of zeros, as a control. `patches` is a transformer over patches
 without any linear part; `nlinear_adam` is `nlinear` trained by steps.
@@ -16,10 +15,7 @@ from keras_mmfusion.layers import ATDEncoder, NLinear, PeriodFold, SeasonalNaive
 from keras_mmfusion.models import FusionForecaster
 
 NAIVE = ("persistence", "seasonal")
-RIDGE = {
-    **dict.fromkeys(("linear", "dlinear", "nlinear", "nlinear_mean"), ()),
-    "nlinear_phase": ("phase",),
-}
+RIDGE = {"linear": (), "dlinear": (), "nlinear": (), "nlinear_phase": ("phase",)}
 FUSIONS = {
     "atd": ("series", "image", "calendar"),
     "step": ("series", "image", "calendar"),
@@ -48,7 +44,7 @@ def build(name, task):
         return keras.Model({"series": series}, layer(series)), ("series",)
     if name in RIDGE:
         names = ("series", *RIDGE[name])
-        skip = name.split("_")[0]
+        skip = name.removesuffix("_phase")
         model = FusionForecaster(
             {n: shapes[n] for n in names}, {}, horizon, skip=skip, name=name
         )

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import keras
-
 PAPERS = {
     "source": "Qin et al., step fusion and zoom and shift, on ETT: horizon, columns, "
     "split and scale are not stated",
@@ -24,8 +22,7 @@ KINDS = {
     "linear": "linear, ridge",
     "dlinear": "DLinear, ridge",
     "nlinear": "NLinear, ridge",
-    "nlinear_mean": "NLinear, ridge, mean of fits to one, two and three weeks",
-    "nlinear_phase": "the same with the time of the year",
+    "nlinear_phase": "NLinear with the time of the year, ridge",
     "nlinear_adam": "NLinear, trained by steps",
     "patches": "transformer over patches, nothing linear",
     "atd": "`nlinear_phase` + ATD fusion of series, picture, calendar",
@@ -271,8 +268,7 @@ def _choice_text(run):
     if kept:
         fusion = f"the factor of the fusion is {', '.join(kept)}"
         fusion += "" if len(kept) == len(run["shrinkage"]) else ", and 0 elsewhere"
-    alphas = keras.tree.flatten(run["phase_alpha"])
-    seen = any(alpha is not None for alpha in alphas)
+    seen = any(alpha is not None for alpha in run["phase_alpha"].values())
     phase = "is left out: its gain is less than its standard error over four months"
     if seen:
         phase = "is part of the linear forecast"

@@ -11,10 +11,8 @@ from keras_mmfusion.datasets.forecast_protocols import PROTOCOLS
 from keras_mmfusion.preprocessing import SeriesPreprocessor, SeriesScaler
 
 FEATURES = ("M", "S")
-# Steps that are known: 336 as in most published results, and three weeks where fits to
-# one, two and three weeks are averaged; see the README.
-LOOKBACK = {"M": 336, "S": 504}
-PUBLISHED, WEEKS = 336, (168, 336, 504)
+# Steps that are known, as in most published results; see the README.
+LOOKBACK = 336
 MODALITIES = ("series", "image", "calendar", "phase")
 
 
@@ -42,18 +40,6 @@ class Task:
     def horizons(self):
         return horizons_of(self.features)
 
-    def lookbacks(self, name):
-        """What the fits of a linear model see, to be averaged; None for one to all.
-
-        The mean is not for DLinear, nor for those that are to be as published.
-        """
-        known = self.preprocessor.lookback
-        if name in ("linear", "nlinear") and known > PUBLISHED:
-            return (PUBLISHED,)
-        if name in ("linear", "dlinear", "nlinear") or known < WEEKS[-1]:
-            return None
-        return WEEKS
-
     @property
     def training_values(self):
         return self.table.values[slice(*self.rows["train"])]
@@ -75,7 +61,7 @@ def load(features, csv=None, data_dir=None, lookback=None):
     )
     prepare = SeriesPreprocessor(
         scaler,
-        lookback or LOOKBACK[features],
+        lookback or LOOKBACK,
         MODALITIES,
         step=table.step / np.timedelta64(1, "s"),
     )

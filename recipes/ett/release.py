@@ -78,7 +78,7 @@ def release(name, args):
         without=without(folder, model_name),
         gains={
             other: gains(found, model_name, other)
-            for other in ("nlinear", "nlinear_phase", "concat", "blank")
+            for other in ("nlinear_phase", "concat", "blank")
             if other in found
         },
         coverage=coverage(folder, model_name, task),

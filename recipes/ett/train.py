@@ -35,9 +35,7 @@ def main(argv=None):
         task = data.load(features, args.csv, args.data, args.lookback)
         for seed in args.seeds:
             for name in args.models:
-                once = seed == min(args.seeds) or name in architecture.TRAINED
-                # Where too little is known for a mean, it is `nlinear`.
-                if once and (name != "nlinear_mean" or task.lookbacks(name)):
+                if seed == min(args.seeds) or name in architecture.TRAINED:
                     run(args, task, name, seed)
 
 
@@ -55,7 +53,15 @@ def run(args, task, name, seed):
     }
     start, facts = time.time(), {}
     if name in architecture.RIDGE or name in architecture.FUSIONS:
-        facts |= fit_linear(model, parts, task, task.lookbacks(name))
+        found = model.fit_closed_form(
+            *parts["train"],
+            validation_data=parts["validation"],
+            horizons=task.horizons,
+            parts=MONTHS,
+        )
+        facts["alpha"] = {h: fit["alpha"] for h, fit in found.items()}
+        if "phase" in names:
+            facts["phase_alpha"] = {h: f["covariate_alpha"] for h, f in found.items()}
     if name in architecture.TRAINED:
         facts["epochs"] = train(args, model, name, parts, seed, folder)
     blank = blank_of(name)
@@ -88,25 +94,6 @@ def run(args, task, name, seed):
     )
     shown = ", ".join(f"{h} {of['mse']:.4f}" for h, of in errors.items())
     print(f"{folder}: validation MSE {shown}", flush=True)
-
-
-def fit_linear(model, parts, task, lookbacks):
-    """The closed form; returns its penalties, by what it sees and by horizon."""
-    found = model.fit_closed_form(
-        *parts["train"],
-        validation_data=parts["validation"],
-        horizons=task.horizons,
-        parts=MONTHS,
-        lookbacks=lookbacks,
-    )
-    found = {task.preprocessor.lookback: found} if lookbacks is None else found
-    return {
-        name: {
-            seen: {h: fit[key] for h, fit in fits.items() if key in fit}
-            for seen, fits in found.items()
-        }
-        for name, key in (("alpha", "alpha"), ("phase_alpha", "covariate_alpha"))
-    }
 
 
 def train(args, model, name, parts, seed, folder):

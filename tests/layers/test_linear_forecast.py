@@ -207,39 +207,6 @@ def test_constant_covariates_are_left_out():
     assert found["covariate_alpha"] is None
 
 
-@pytest.mark.parametrize("kind", ["linear", "nlinear"])
-@pytest.mark.parametrize("with_covariates", [False, True])
-def test_the_mean_of_several_lookbacks(kind, with_covariates):
-    """As the mean of the forecasts of layers that see so much each."""
-    x, covariates, y = series()
-    held_out = [part[200:] for part in (x, covariates, y)]
-    x, covariates, y = (part[:200] for part in (x, covariates, y))
-
-    def inputs(x, covariates):
-        return [x, covariates] if with_covariates else x
-
-    layer = LINEAR[kind]()
-    found = layer.fit_closed_form(
-        inputs(x, covariates),
-        y,
-        validation_data=(inputs(*held_out[:2]), held_out[2]),
-        horizons=(2, 5),
-        lookbacks=(4, 12),
-    )
-    forecasts = []
-    for count in (4, 12):
-        alone = LINEAR[kind]()
-        expected = alone.fit_closed_form(
-            inputs(x[:, -count:], covariates),
-            y,
-            validation_data=(inputs(held_out[0][:, -count:], held_out[1]), held_out[2]),
-            horizons=(2, 5),
-        )
-        assert found[count] == expected
-        forecasts.append(run(alone, inputs(held_out[0][:, -count:], held_out[1])))
-    assert_close(run(layer, inputs(*held_out[:2])), np.mean(forecasts, axis=0), 1e-5)
-
-
 def test_views_and_chunks_give_the_same():
     values = np.random.default_rng(0).standard_normal((1200, 2))
     view = np.lib.stride_tricks.sliding_window_view(values, 17, axis=0).swapaxes(1, 2)
@@ -299,18 +266,6 @@ def test_a_horizon_that_no_window_reaches():
         (lambda x, y: NLinear(4).fit_closed_form(x, y, 0.1), r"shape \(9, 4, 2\)"),
         (lambda x, y: NLinear(5).fit_closed_form(x, y[:8], 0.1), "Expected `y` of"),
         (lambda x, y: NLinear(0), "positive integer"),
-        (
-            lambda x, y: NLinear(5).fit_closed_form(x, y, 0.1, lookbacks=(4, 13)),
-            "must be 12 at most",
-        ),
-        (
-            lambda x, y: NLinear(5).fit_closed_form(x, y, 0.1, lookbacks=()),
-            "must not be empty",
-        ),
-        (
-            lambda x, y: DLinear(5).fit_closed_form(x, y, 0.1, lookbacks=(4,)),
-            "one weight a step",
-        ),
         (lambda x, y: NLinear(5)(x[0]), r"\(batch, time, columns\)"),
         (lambda x, y: NLinear(5)([x, x]), "covariates as"),
         (lambda x, y: NLinear(5)([x, x, x]), "a list of a series and"),

@@ -49,15 +49,6 @@ def test_horizons_are_those_of_the_protocols():
     assert data.horizons_of("S") == (1, 2, 3, 6, 24, 48, 96, 192, 336, 720)
 
 
-def test_linear_fits_see_weeks(table):
-    task = data.load("S", table)
-    found = [task.lookbacks(n) for n in ("nlinear", "dlinear", "nlinear_mean", "atd")]
-    assert found == [(336,), None, (168, 336, 504), (168, 336, 504)]
-    task = data.load("M", table)
-    assert task.preprocessor.lookback == 336
-    assert {task.lookbacks(name) for name in architecture.MODELS} == {None}
-
-
 def test_batches_are_every_window_once(table):
     task = data.load("M", table, lookback=48)
     x, y = task.windows("validation")
@@ -106,7 +97,7 @@ def test_from_training_to_presets(table, tmp_path, capsys, monkeypatch):
     assert before == {p: p.stat().st_mtime_ns for p in before}, "changed a run"
     of_s = runs / "made" / "S"
     facts, found = scoring.read_facts(of_s), scoring.read_runs(of_s)
-    assert set(found) == set(architecture.MODELS) - {"nlinear_mean"}
+    assert set(found) == set(architecture.MODELS)
     assert {len(found[m]) for m in architecture.TRAINED} == {2}
 
     # A fusion is never worse than its linear part where it was shrunk.
