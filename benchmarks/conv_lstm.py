@@ -1,13 +1,16 @@
 """Time and memory of early fusion by a convolutional LSTM, beside Keras' own layer.
 
     python benchmarks/conv_lstm.py > conv_lstm.csv
+    python benchmarks/conv_lstm.py --filters 64 --batch 32 --steps 41    # the paper's
 
-Batches of 8 images of 28 x 28 with sounds of 12 steps of 40 bins, 8 filters.
-`ConvLSTM2D` of Keras computes the same where the image is repeated for every step, and
-the vector for every pixel, as further channels. Without a sound, the image is repeated
-for both. The outputs are first seen to be the same. `ratio` is the median over the
-turns of our time over that of Keras. `forward` is `predict_on_batch`, `step` is
-`train_on_batch` with gradient descent.
+Images of 28 x 28 with sounds of 201 bins. `ConvLSTM2D` of Keras computes the same where
+the image is repeated for every step, and the vector for every pixel, as further
+channels. Without a sound, different images at every step are given to both. Outputs are
+first seen to be the same. Both go over the steps in a loop, or unrolled: `reference` is
+the loop of Keras, `ratio` the median over the turns of a time over that of the
+reference. `forward` is `predict_on_batch`, `step` is `train_on_batch` with gradient
+descent. `first_s` is the processor time of the first call, which compiles. Of each
+number of `--steps` after the first, only our loop is measured, to see what grows.
 """
 
 import argparse
@@ -19,64 +22,98 @@ import sys
 import numpy as np
 import turns
 
-SIZES = {"batch": 8, "steps": 12, "size": 28, "bins": 40, "filters": 8}
-SMOKE = {"batch": 2, "steps": 3, "size": 8, "bins": 5, "filters": 2}
+SIZES = {"batch": 8, "steps": [12, 24], "size": 28, "bins": 201, "filters": 8}
+SMOKE = {"batch": 2, "steps": [3, 4], "size": 8, "bins": 5, "filters": 2}
 INPUTS = {"image and sound": True, "frames alone": False}
 CALLS = ("forward", "step")
-FIELDS = ["inputs", "backend", "call", "clock", "ms", "ms_min", "ms_max", "memory_mb"]
-FIELDS += ["parameters", "reference", "reference_ms", "ratio", "ratio_min", "ratio_max"]
-FIELDS += ["reference_memory_mb", "reference_parameters", "turns", "threads"]
+# Who, and whether unrolled; the reference comes first.
+REFERENCE = ("keras", False)
+OURS = ("ours", False)
+EVERYONE = (REFERENCE, OURS, ("ours", True), ("keras", True))
+FIELDS = ["inputs", "backend", "model", "steps", "call", "clock"]
+FIELDS += ["ms", "ms_min", "ms_max", "first_s", "memory_mb", "parameters"]
+FIELDS += ["reference", "reference_ms", "ratio", "ratio_min", "ratio_max"]
+FIELDS += ["reference_first_s", "reference_memory_mb", "reference_parameters"]
+FIELDS += ["batch", "filters", "turns", "threads"]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     turns.add_arguments(parser)
+    parser.add_argument("--inputs", nargs="+", choices=INPUTS, default=list(INPUTS))
+    for name in ("batch", "filters"):
+        parser.add_argument(f"--{name}", type=int, default=SIZES[name])
+    parser.add_argument("--steps", type=int, nargs="+", default=SIZES["steps"])
     args = parser.parse_args()
     if args.here:
         return serve(**json.loads(args.here))
-    sizes, count = (SMOKE, 2) if args.smoke else (SIZES, args.turns)
+    sizes = SIZES | {n: getattr(args, n) for n in ("batch", "filters", "steps")}
+    sizes, count = (SMOKE, 2) if args.smoke else (sizes, args.turns)
     table = turns.writer(FIELDS)
-    for inputs in INPUTS:
+    for inputs in args.inputs:
         for backend in args.backends:
-            for row in measure(inputs, backend, sizes, count, args.threads):
-                table.writerow(row)
-                sys.stdout.flush()
+            for steps in sizes["steps"]:
+                who = EVERYONE if steps == sizes["steps"][0] else (OURS,)
+                case = {"inputs": inputs, "sizes": {**sizes, "steps": steps}}
+                for row in measure(who, case, backend, count, args.threads):
+                    table.writerow(row)
+                    sys.stdout.flush()
     return 0
 
 
-def measure(inputs, backend, sizes, count, threads):
+def measure(everyone, case, backend, count, threads):
     with contextlib.ExitStack() as stack:
-        pair = [
+        workers = [
             stack.enter_context(
                 turns.Worker(
                     __file__,
-                    {"who": who, "inputs": inputs, "sizes": sizes},
+                    {"who": who, "unroll": unroll, **case},
                     backend,
                     threads,
                 )
             )
-            for who in ("ours", "keras")
+            for who, unroll in everyone
         ]
-        turns.check_equal(*pair)
-        memory = turns.memory(pair, CALLS)
+        for worker in workers[1:]:
+            turns.check_equal(worker, workers[0])
+        first = [worker.ask("time", "step", 1)["cpu"] for worker in workers]
+        memory = turns.memory(workers, CALLS)
         for call in CALLS:
-            ours, theirs = turns.race(pair, call, count)
-            row = {"inputs": inputs, "backend": backend, "call": call}
-            row |= {"turns": count, "threads": threads, "reference": "ConvLSTM2D"}
-            row["memory_mb"], row["reference_memory_mb"] = (
-                turns.megabytes(used[call]) for used in memory
-            )
-            row["parameters"], row["reference_parameters"] = (
-                worker.about["parameters"] for worker in pair
-            )
-            for clock in turns.CLOCKS:
-                yield row | {"clock": clock} | turns.compare(ours, theirs, clock)
+            runs = turns.race(workers, call, count)
+            for i, (who, unroll) in enumerate(everyone):
+                if (who, unroll) == REFERENCE:
+                    continue
+                sizes = case["sizes"]
+                row = {"inputs": case["inputs"], "backend": backend, "call": call}
+                row |= {n: sizes[n] for n in ("steps", "batch", "filters")}
+                row |= {"model": name_of(who, unroll)}
+                row |= {"turns": count, "threads": threads}
+                row |= about(workers[i], memory[i][call], first[i])
+                reference = None
+                if everyone[0] == REFERENCE:
+                    reference = runs[0]
+                    row["reference"] = name_of(*REFERENCE)
+                    row |= about(workers[0], memory[0][call], first[0], "reference_")
+                for clock in turns.CLOCKS:
+                    found = turns.compare(runs[i], reference, clock)
+                    yield row | {"clock": clock} | found
+
+
+def name_of(who, unroll):
+    name = "ConvLSTMFusion" if who == "ours" else "ConvLSTM2D"
+    return f"{name}, unrolled" if unroll else name
+
+
+def about(worker, memory, first, prefix=""):
+    found = {"memory_mb": turns.megabytes(memory), "first_s": f"{first:.2f}"}
+    found["parameters"] = worker.about["parameters"]
+    return {f"{prefix}{key}": value for key, value in found.items()}
 
 
 # In the process of a case.
 
 
-def serve(who, inputs, sizes):
+def serve(who, unroll, inputs, sizes):
     import keras
 
     if keras.backend.backend() == "torch":
@@ -84,7 +121,7 @@ def serve(who, inputs, sizes):
 
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     make = our_model if who == "ours" else keras_model
-    model, x = make(INPUTS[inputs], **sizes)
+    model, x = make(INPUTS[inputs], unroll, **sizes)
     model.compile(keras.optimizers.SGD(0.01), "mse")
     target = np.zeros((sizes["batch"], *model.output_shape[1:]), "float32")
     calls = {
@@ -113,7 +150,7 @@ def data(hears, batch, steps, size, bins, filters):
     return (image if hears else frames), sound, weights
 
 
-def our_model(hears, filters, **sizes):
+def our_model(hears, unroll, filters, **sizes):
     import keras
 
     from keras_mmfusion.layers import ConvLSTMFusion
@@ -121,7 +158,7 @@ def our_model(hears, filters, **sizes):
     image, sound, weights = data(hears, filters=filters, **sizes)
     x = [image, sound] if hears else image
     inputs = keras.tree.map_structure(lambda array: keras.Input(array.shape[1:]), x)
-    layer = ConvLSTMFusion(filters)
+    layer = ConvLSTMFusion(filters, unroll=unroll)
     model = keras.Model(inputs, layer(inputs if hears else [inputs, None]))
     cell = layer.cell
     cell.frame_projection.set_weights([weights["frame"], weights["bias"]])
@@ -131,7 +168,7 @@ def our_model(hears, filters, **sizes):
     return model, x
 
 
-def keras_model(hears, filters, **sizes):
+def keras_model(hears, unroll, filters, **sizes):
     """Everything as channels of every pixel at every step."""
     import keras
     from keras import ops
@@ -157,7 +194,7 @@ def keras_model(hears, filters, **sizes):
             axis=-1,
         )
     layer = keras.layers.ConvLSTM2D(
-        filters, 3, padding="same", data_format="channels_last"
+        filters, 3, padding="same", data_format="channels_last", unroll=unroll
     )
     model = keras.Model(inputs, layer(frames))
     layer.set_weights([kernel, weights["state"], weights["bias"]])

@@ -19,7 +19,7 @@ FOLDER = ROOT / "docs" / "benchmarks"
 PAGE = ROOT / "docs" / "benchmarks.md"
 CHART = FOLDER / "benchmarks.svg"
 CALLS = {"forward": "forward", "step": "training step"}
-FILES = ("fusions", "pictures", "attention_memory", "conv_lstm")
+FILES = ("fusions", "pictures", "attention_memory", "conv_lstm", "forecasting")
 # Processor time, since wall time tells what else the machine was doing.
 CLOCK = "cpu"
 # What is aimed at, as the largest ratio of our time to that of the reference.
@@ -27,6 +27,7 @@ GOALS = (
     ("attention, beside the same written by hand", "fusions", "attention", 1.2),
     ("MulT, beside the original", "fusions", "mult", 1 / 3),
     ("`GramianAngularField`, beside pyts", "pictures", "GASF", 1 / 5),
+    ("`ConvLSTMFusion`, beside `ConvLSTM2D`", "conv_lstm", "image and sound", 1 / 3),
 )
 # Twice the steps take twice the memory, or four times; what is below this is linear.
 LINEAR = 2.5
@@ -79,6 +80,7 @@ def page(text, results):
         "pictures": pictures(results["pictures"]),
         "memory": memory(results["attention_memory"]),
         "conv_lstm": conv_lstm(results["conv_lstm"]),
+        "forecasting": forecasting(results["forecasting"]),
     }
     for name, content in blocks.items():
         text = replace_block(text, name, content)
@@ -96,10 +98,12 @@ def goals(results):
     for what, file, name, limit in GOALS:
         first = next(iter(results[file][0]))
         found = [row for row in results[file] if row[first] == name and row["ratio"]]
+        if file == "conv_lstm":
+            found = [row for row in found if row["model"] == "ConvLSTMFusion"]
         if file == "fusions":
             chosen = [row["reference"] for row in found]
             found = [row for row in found if row["reference"] in _main(chosen)]
-        for call in CALLS if file == "fusions" else ("forward",):
+        for call in CALLS if "call" in results[file][0] else ("forward",):
             cells = {
                 row["backend"]: row
                 for row in found
@@ -233,20 +237,44 @@ def pictures(rows):
 
 
 def conv_lstm(rows):
-    """Ratios of time and of memory, one row a call."""
+    """Ratios of time and of memory, one row a call and a model."""
     lines = {}
     for row in rows:
-        line = lines.setdefault((row["inputs"], CALLS[row["call"]]), {})
-        cell = f"{short(row['ms'])} ms, {_ratio(row)}"
+        line = lines.setdefault(
+            (row["inputs"], CALLS[row["call"]], row["model"], row["steps"]), {}
+        )
+        cell = f"{short(row['ms'])} ms"
+        if row["ratio"]:
+            cell += f", {_ratio(row)}"
         if row["memory_mb"] and row["call"] == "step":
-            cell += (
-                f"; {short(row['memory_mb'])} of {short(row['reference_memory_mb'])} MB"
-            )
+            cell += f"; {short(row['memory_mb'])}"
+            if row["reference_memory_mb"]:
+                cell += f" of {short(row['reference_memory_mb'])}"
+            cell += f" MB; first call {short(row['first_s'])}"
+            if row["reference_first_s"]:
+                cell += f" of {short(row['reference_first_s'])}"
+            cell += " s"
         line[row["backend"]] = cell
     cells = [
         [*key, *(line.get(b, "") for b in BACKENDS)] for key, line in lines.items()
     ]
-    return table(["inputs", "call", *BACKENDS.values()], cells)
+    return table(["inputs", "call", "model", "steps", *BACKENDS.values()], cells)
+
+
+def forecasting(rows):
+    """Windows a second, and the time of a model over that of the transformer."""
+    lines = {}
+    for row in rows:
+        key = (row["columns"], CALLS[row["call"]], f"`{row['model']}`")
+        line = lines.setdefault((*key, f"{int(row['parameters']):,}"), {})
+        spread = f"{short(row['ratio_min'])}–{short(row['ratio_max'])}"
+        speed = f"{float(row['windows_per_second']):,.0f}"
+        line[row["backend"]] = f"{speed}, {short(row['ratio'])} ({spread})"
+    cells = [
+        [*key, *(line.get(b, "") for b in BACKENDS)] for key, line in lines.items()
+    ]
+    head = ["columns", "call", "model", "parameters", *BACKENDS.values()]
+    return table(head, cells)
 
 
 def memory(rows):

@@ -120,21 +120,51 @@ def test_pictures():
 
 @once
 def test_conv_lstm():
-    """Each pair is seen to give the same numbers, or the script ends."""
+    """Each is seen to give the numbers of the reference, or the script ends."""
     rows = printed("conv_lstm.py")
-    assert [(row["inputs"], row["call"], row["clock"]) for row in rows] == [
-        (inputs, call, clock)
+    names = ("ConvLSTMFusion", "ConvLSTMFusion, unrolled", "ConvLSTM2D, unrolled")
+    measured = [("3", call, name) for call in ("forward", "step") for name in names]
+    measured += [("4", call, names[0]) for call in ("forward", "step")]
+    assert [
+        (r["inputs"], r["steps"], r["call"], r["model"], r["clock"]) for r in rows
+    ] == [
+        (inputs, *what, clock)
         for inputs in ("image and sound", "frames alone")
-        for call in ("forward", "step")
+        for what in measured
         for clock in ("wall", "cpu")
     ]
     for row in rows:
+        assert row["backend"] == BACKEND and float(row["first_s"]) > 0
+        if row["steps"] == "4":
+            assert not row["reference"] and float(row["ms"]) > 0
+            continue
         check_times(row)
-        assert row["backend"] == BACKEND and row["reference"] == "ConvLSTM2D"
+        assert row["reference"] == "ConvLSTM2D"
         # A kernel of 3 x 3 for each bin, where the layer has one weight.
         bins = 5 if row["inputs"] == "image and sound" else 0
         more = int(row["reference_parameters"]) - int(row["parameters"])
-        assert more == 8 * bins * 4 * 2
+        assert more == (8 * bins * 4 * 2 if "Fusion" in row["model"] else 0)
+
+
+@once
+def test_forecasting():
+    rows = printed("forecasting.py")
+    models = {"7": "atd_etth1", "1": "stepfusion_etth1"}
+    assert [(r["columns"], r["call"], r["model"], r["clock"]) for r in rows] == [
+        (columns, call, model, clock)
+        for columns, preset in models.items()
+        for call in ("forward", "step")
+        for model in (preset, "nlinear", "patches")
+        for clock in ("wall", "cpu")
+    ]
+    for row in rows:
+        assert row["reference"] == "patches" and row["turns"] == "2"
+        speed, ms = float(row["windows_per_second"]), float(row["ms"])
+        assert speed == pytest.approx(4 / (ms / 1e3), rel=1e-2)
+        if row["model"] == "patches":
+            assert float(row["ratio"]) == 1
+        if row["model"] == "nlinear":
+            assert int(row["parameters"]) == 337 * 720
 
 
 @once
