@@ -13,6 +13,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+from backends import only_on
 from harness import assert_close
 
 from keras_mmfusion.datasets import mitbih
@@ -25,6 +26,8 @@ sys.path.append(str(RECIPE))
 import architecture  # noqa: E402
 import data  # noqa: E402
 import train  # noqa: E402
+
+pytestmark = only_on("jax")
 
 MODALITIES = ("ecg", "image", "rhythm", "shape")
 SEGMENT = 32
@@ -219,9 +222,6 @@ def test_interpatient_drops_q(data_dir):
 # Tracing a dozen small models takes longer than all other tests.
 EAGERLY = """
 import runpy, keras
-
-pytestmark = only_on("jax")
-
 compile = keras.Model.compile
 keras.Model.compile = lambda *a, **k: compile(*a, **k, run_eagerly=True)
 runpy.run_path("recipes/mitbih/train.py", run_name="__main__")
