@@ -111,7 +111,7 @@ def test_order_of_inputs_is_the_order_of_fusion(model):
 @pytest.mark.parametrize(
     "kwargs,message",
     [
-        ({"fusion": "mean"}, "one of .'atd', 'concat', .*'tfn'.*'mean'"),
+        ({"fusion": "mean"}, "one of .'atd', 'cascade', .*'tfn'.*'mean'"),
         ({"fusion": ATDFusion(8, 2), "fusion_options": {"num_heads": 2}}, "options"),
         ({"pooling": "max"}, "pooling='max'"),
     ],
