@@ -80,6 +80,7 @@ def metadata(facts):
                 for noise, of in facts.comparisons.items()
             },
             "released_weights": facts.released,
+            "pairs": {"original": facts.test_pairs, "noisy": facts.noisy_pairs},
         },
         "paper": {"source": f"{PAPER}, Fig. 3", "accuracy": "heat maps only"},
         "recipe": {
