@@ -189,3 +189,12 @@ class FusionLayer(CompositeLayer):
         config = super().get_config()
         config.update({"dim": self.dim, "aligned": self.aligned})
         return config
+
+
+def alignment_of(causal, aligned):
+    """What `aligned` is to be in a layer that may be causal: then it has to be true."""
+    if causal and aligned is False:
+        raise ValueError(
+            "`causal=True` needs time-aligned streams. Received: aligned=False"
+        )
+    return True if causal else aligned

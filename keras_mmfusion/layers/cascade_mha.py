@@ -13,7 +13,7 @@ from keras_mmfusion.layers._composite_layer import (
     check_rate,
     zero_where_masked,
 )
-from keras_mmfusion.layers._fusion_layer import FusionLayer
+from keras_mmfusion.layers._fusion_layer import FusionLayer, alignment_of
 from keras_mmfusion.layers._multi_head import check_heads
 
 
@@ -104,11 +104,7 @@ class CascadeMHA(FusionLayer):
         aligned=None,
         **kwargs,
     ):
-        if causal and aligned is False:
-            raise ValueError(
-                "`causal=True` needs time-aligned streams. Received: aligned=False"
-            )
-        super().__init__(dim, aligned=True if causal else aligned, **kwargs)
+        super().__init__(dim, alignment_of(causal, aligned), **kwargs)
         check_positive_int(num_heads=num_heads)
         check_rate(dropout=dropout)
         check_heads(num_heads, dim=dim)

@@ -10,7 +10,7 @@ from keras_mmfusion.layers._composite_layer import (
     check_rate,
     zero_where_masked,
 )
-from keras_mmfusion.layers._fusion_layer import FusionLayer
+from keras_mmfusion.layers._fusion_layer import FusionLayer, alignment_of
 from keras_mmfusion.layers._multi_head import MultiHead, check_heads
 
 
@@ -93,11 +93,7 @@ class CrossAttentionFusion(FusionLayer):
         aligned=None,
         **kwargs,
     ):
-        if causal and aligned is False:
-            raise ValueError(
-                "`causal=True` needs time-aligned streams. Received: aligned=False"
-            )
-        super().__init__(dim, aligned=True if causal else aligned, **kwargs)
+        super().__init__(dim, alignment_of(causal, aligned), **kwargs)
         ff_dim = 2 * dim if ff_dim is None else ff_dim
         check_positive_int(num_heads=num_heads, ff_dim=ff_dim)
         check_rate(dropout=dropout)

@@ -11,7 +11,7 @@ from keras_mmfusion.layers._composite_layer import (
     zero_where_masked,
 )
 from keras_mmfusion.layers._crossmodal import CrossmodalTransformer
-from keras_mmfusion.layers._fusion_layer import FusionLayer
+from keras_mmfusion.layers._fusion_layer import FusionLayer, alignment_of
 from keras_mmfusion.layers._multi_head import check_heads
 
 
@@ -109,11 +109,7 @@ class MulTFusion(FusionLayer):
         aligned=None,
         **kwargs,
     ):
-        if causal and aligned is False:
-            raise ValueError(
-                "`causal=True` needs time-aligned streams. Received: aligned=False"
-            )
-        super().__init__(dim, aligned=True if causal else aligned, **kwargs)
+        super().__init__(dim, alignment_of(causal, aligned), **kwargs)
         check_positive_int(num_heads=num_heads, num_layers=num_layers)
         memory_layers = max(num_layers, 3) if memory_layers is None else memory_layers
         stream_dim = dim if stream_dim is None else stream_dim

@@ -9,7 +9,7 @@ from keras_mmfusion.layers._composite_layer import (
     check_rate,
     zero_where_masked,
 )
-from keras_mmfusion.layers._fusion_layer import FusionLayer
+from keras_mmfusion.layers._fusion_layer import FusionLayer, alignment_of
 from keras_mmfusion.layers._guided_attention import guided_attention
 
 
@@ -26,11 +26,7 @@ class _StepFold(FusionLayer):
         aligned=None,
         **kwargs,
     ):
-        if causal and aligned is False:
-            raise ValueError(
-                "`causal=True` needs time-aligned streams. Received: aligned=False"
-            )
-        super().__init__(dim, aligned=True if causal else aligned, **kwargs)
+        super().__init__(dim, alignment_of(causal, aligned), **kwargs)
         check_positive_int(num_heads=num_heads, kernel_size=kernel_size)
         check_rate(dropout=dropout)
         if dim % num_heads:
