@@ -15,7 +15,7 @@ class CascadeStage(CompositeLayer):
     Args:
         dim: int. Width of both streams and of the result.
         num_heads: int.
-        **options: `causal`, `dropout` and `block_diagonal` of the attention.
+        causal, dropout, block_diagonal: See `MultiHead`.
     """
 
     def __init__(self, dim, num_heads, causal, dropout, block_diagonal, **kwargs):
@@ -60,8 +60,9 @@ class CascadeStage(CompositeLayer):
             alignment: What `FusionLayer.align` says of the two.
 
         Returns:
-            `(fused, [scores of second asking, scores of first asking])`, on the steps
-            of the first.
+            `(fused, scores)`: `(B, T_1, dim)`, and a list of the weights of the second
+            asking the first `(B, num_heads, T_2, T_1)`, and of the reverse; None twice
+            without `with_scores`.
         """
         (mask, other_mask), (weights, covered, _) = masks, alignment
 

@@ -144,7 +144,7 @@ class LinearForecastBase(CompositeLayer):
 
         Raises:
             ValueError: `"validation"` without `validation_data`, arrays that do not
-                fit together, or NaN in them.
+                fit together, NaN in them, or a part without windows.
         """
         if alpha == "validation" and validation_data is None:
             raise ValueError(

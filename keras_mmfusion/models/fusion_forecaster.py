@@ -172,7 +172,9 @@ class FusionForecaster(FusionModel):
         self._fusion_name = None if fuse is None else fuse.name
         self._policy = own_policy
 
-    def fit_closed_form(self, x, y, alpha="validation", validation_data=None, **more):
+    def fit_closed_form(
+        self, x, y, alpha="validation", validation_data=None, horizons=None, parts=1
+    ):
         """Fit the linear skip, at once and exactly; see `NLinear.fit_closed_form`.
 
         Args:
@@ -181,7 +183,8 @@ class FusionForecaster(FusionModel):
             y: Array `(samples, horizon, columns)`.
             alpha: float, or `"validation"`. Defaults to `"validation"`.
             validation_data: Pair `(x, y)`. Defaults to `None`.
-            **more: `horizons` and `parts`, see there.
+            horizons: Sequence of ints, groups of steps. Defaults to `None`.
+            parts: int, of the validation data, to judge covariates by. Defaults to `1`.
 
         Returns:
             dict of `"alpha"`, `"validation_mse"` and, where there are covariates,
@@ -198,7 +201,9 @@ class FusionForecaster(FusionModel):
             )
         if validation_data is not None:
             validation_data = self._of_skip(validation_data[0]), validation_data[1]
-        return skip.fit_closed_form(self._of_skip(x), y, alpha, validation_data, **more)
+        return skip.fit_closed_form(
+            self._of_skip(x), y, alpha, validation_data, horizons, parts
+        )
 
     def fit_shrinkage(self, x, y, batch_size=256, horizons=None, parts=1):
         """Set the factor of the fusion to the best one from 0 to 1 for these data.

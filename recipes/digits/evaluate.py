@@ -126,7 +126,7 @@ def parse_arguments(argv=None):
     parser.add_argument("--protocol", choices=dataset.PROTOCOLS, default="digits")
     parser.add_argument("--noise", choices=data.NOISE, default="noisy")
     parser.add_argument("--network", nargs="+", choices=NETWORKS, default=NETWORKS)
-    parser.add_argument("--pairs", type=int, default=512, help="test pairs a cell")
+    parser.add_argument("--pairs", type=int, default=256, help="test pairs a cell")
     parser.add_argument(
         "--clean-pairs", type=int, default=4096, help="test pairs without noise"
     )
