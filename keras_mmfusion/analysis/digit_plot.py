@@ -25,8 +25,8 @@ def class_values(model, inputs):
 
     model = presets.load("convlstm_digits_initial")
     image, sound = np.eye(28), np.sin(np.arange(4000))
-    values = class_values(model, model.preprocessor(image, sound))
-    assert values.shape == (41, 10)
+    inputs = model.preprocessor(image, sound)
+    assert class_values(model, inputs).shape == (inputs["sound"].shape[1], 10)
     ```
 
     Reference:
