@@ -8,7 +8,7 @@ from keras_mmfusion._horizons import groups_of_steps, parts_of
 from keras_mmfusion.layers._composite_layer import CompositeLayer, check_positive_int
 from keras_mmfusion.layers._ridge import RidgeSums, best_fits, surely_better
 
-# Penalties that are tried, see `fit_closed_form`.
+# Penalties that are tried by default, see `fit_closed_form`.
 ALPHAS = (0.0, 1e-5, 1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0, 10.0)
 # Windows at a time when a fit is summed up.
 CHUNK = 512
@@ -110,6 +110,8 @@ class LinearForecastBase(CompositeLayer):
         validation_data=None,
         horizons=None,
         parts=1,
+        alphas=ALPHAS,
+        covariate_alphas=ALPHAS,
     ):
         """Set the weights to those of ridge regression, at once and exactly.
 
@@ -135,6 +137,9 @@ class LinearForecastBase(CompositeLayer):
                 Defaults to `None`: all steps alike, of whole windows.
             parts: int. Into so many parts the windows of `validation_data` are cut, in
                 their order, to judge covariates by. Defaults to `1`.
+            alphas: Sequence of floats, the penalties to try with `"validation"`.
+                Defaults to eleven from 0 to 10.
+            covariate_alphas: The same for those of covariates.
 
         Returns:
             dict, `"alpha"` that was taken and `"validation_mse"` of each that was
@@ -153,6 +158,12 @@ class LinearForecastBase(CompositeLayer):
             )
         if alpha != "validation" and float(alpha) < 0:
             raise ValueError(f"`alpha` must be 0 or more. Received: alpha={alpha}")
+        for tried in (alphas, covariate_alphas):
+            if not len(tried) or min(tried) < 0:
+                raise ValueError(
+                    "`alphas` and `covariate_alphas` must each be penalties of 0 or "
+                    f"more, one at least. Received: {tried}"
+                )
         check_positive_int(parts=parts)
         steps = groups_of_steps(horizons, self.horizon)
         whole = horizons is None
@@ -161,20 +172,22 @@ class LinearForecastBase(CompositeLayer):
         if validation_data is not None:
             held_out = self._sums(*validation_data, steps, whole, parts)
         if alpha == "validation":
-            fits = self._chosen_on_validation(training, held_out)
+            fits = self._chosen_on_validation(
+                training, held_out, alphas, covariate_alphas
+            )
         else:
             fits = best_fits(training, held_out, [[(alpha, alpha)]] * len(steps))
         self._assign(np.concatenate([fit.weights for fit in fits], axis=1))
         found = [self._told(fit) for fit in fits]
         return found[0] if whole else dict(zip(horizons, found, strict=True))
 
-    def _chosen_on_validation(self, training, held_out):
+    def _chosen_on_validation(self, training, held_out, alphas, covariate_alphas):
         """Fits of all groups: the best without covariates, then the best with them."""
-        series = [[(alpha, None) for alpha in ALPHAS]] * len(training)
+        series = [[(alpha, None) for alpha in alphas]] * len(training)
         plain = best_fits(training, held_out, series)
         if self.covariate_weights is None:
             return plain
-        both = [[(fit.penalty[0], alpha) for alpha in ALPHAS] for fit in plain]
+        both = [[(fit.penalty[0], a) for a in covariate_alphas] for fit in plain]
         fits = best_fits(training, held_out, both)
         if not surely_better(held_out, fits, plain):
             return plain

@@ -173,7 +173,7 @@ class FusionForecaster(FusionModel):
         self._policy = own_policy
 
     def fit_closed_form(
-        self, x, y, alpha="validation", validation_data=None, horizons=None, parts=1
+        self, x, y, alpha="validation", validation_data=None, **options
     ):
         """Fit the linear skip, at once and exactly; see `NLinear.fit_closed_form`.
 
@@ -183,8 +183,7 @@ class FusionForecaster(FusionModel):
             y: Array `(samples, horizon, columns)`.
             alpha: float, or `"validation"`. Defaults to `"validation"`.
             validation_data: Pair `(x, y)`. Defaults to `None`.
-            horizons: Sequence of ints, groups of steps. Defaults to `None`.
-            parts: int, of the validation data, to judge covariates by. Defaults to `1`.
+            options: `horizons`, `parts`, `alphas`, `covariate_alphas`, as there.
 
         Returns:
             dict of `"alpha"`, `"validation_mse"` and, where there are covariates,
@@ -202,7 +201,7 @@ class FusionForecaster(FusionModel):
         if validation_data is not None:
             validation_data = self._of_skip(validation_data[0]), validation_data[1]
         return skip.fit_closed_form(
-            self._of_skip(x), y, alpha, validation_data, horizons, parts
+            self._of_skip(x), y, alpha, validation_data, **options
         )
 
     def fit_shrinkage(self, x, y, batch_size=256, horizons=None, parts=1):

@@ -26,6 +26,8 @@ import common
 # Months to validate on: a fusion counts for what it is worth in each of them, the
 # time of the year for what it is surely worth over all.
 MONTHS = 4
+# Penalties of ridge regression that are tried; see the README.
+ALPHAS = (0, 1e-3, 1e-2, 1e-1)
 
 
 def main(argv=None):
@@ -58,6 +60,7 @@ def run(args, task, name, seed):
             validation_data=parts["validation"],
             horizons=task.horizons,
             parts=MONTHS,
+            alphas=ALPHAS,
         )
         facts["alpha"] = {h: fit["alpha"] for h, fit in found.items()}
         if "phase" in names:

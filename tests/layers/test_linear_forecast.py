@@ -152,6 +152,24 @@ def test_the_penalty_is_chosen_on_validation():
         assert_close(ours, theirs, 1e-6)
 
 
+def test_the_penalties_to_try_can_be_given():
+    x, y = seasons([1, 1], seed=0)
+    held_out = seasons([1, 1], seed=1)
+    found = NLinear(5).fit_closed_form(
+        x, y, validation_data=held_out, alphas=[0.5, 0.2], covariate_alphas=[0.3]
+    )
+    assert list(found["validation_mse"]) == [0.5, 0.2]
+    assert found["alpha"] in (0.5, 0.2) and found["covariate_alpha"] == 0.3
+
+
+@pytest.mark.parametrize("tried", [[], [0.1, -1e-3]])
+@pytest.mark.parametrize("name", ["alphas", "covariate_alphas"])
+def test_penalties_that_cannot_be_tried(name, tried):
+    x, _, y = series(9)
+    with pytest.raises(ValueError, match="one at least"):
+        NLinear(5).fit_closed_form(x, y, validation_data=(x, y), **{name: tried})
+
+
 def seasons(effects, seed):
     """Noise, and what follows it: the first covariate, times the effect of a season."""
     rng = np.random.default_rng(seed)
