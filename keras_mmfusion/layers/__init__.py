@@ -29,6 +29,9 @@ from keras_mmfusion.layers.n_linear import NLinear as NLinear
 from keras_mmfusion.layers.per_step_encoder import PerStepEncoder as PerStepEncoder
 from keras_mmfusion.layers.period_fold import PeriodFold as PeriodFold
 from keras_mmfusion.layers.recurrence_plot import RecurrencePlot as RecurrencePlot
+from keras_mmfusion.layers.residual_attention_block import (
+    ResidualAttentionBlock as ResidualAttentionBlock,
+)
 from keras_mmfusion.layers.resnet_1d_encoder import ResNet1DEncoder as ResNet1DEncoder
 from keras_mmfusion.layers.resnet_2d_encoder import ResNet2DEncoder as ResNet2DEncoder
 from keras_mmfusion.layers.resnet_lstm_encoder import (
@@ -63,6 +66,7 @@ __all__ = [
     "PerStepEncoder",
     "PeriodFold",
     "RecurrencePlot",
+    "ResidualAttentionBlock",
     "ResNet1DEncoder",
     "ResNet2DEncoder",
     "ResNetLSTMEncoder",

@@ -29,7 +29,7 @@ def encode(name, tensor, encoder, policy, ranks=(3,)):
     filled, present = SplitMissing(name=f"{name}_missing", dtype=policy)(tensor)
     if encoder is None:
         encoded = filled
-    elif "mask" in inspect.signature(encoder.call).parameters:
+    elif _takes_mask(encoder):
         if isinstance(encoder, keras.Sequential):
             # It hands masks from layer to layer, and warns that it does not.
             encoder.supports_masking = True
@@ -42,6 +42,13 @@ def encode(name, tensor, encoder, policy, ranks=(3,)):
             f"Received: an output of shape {tuple(encoded.shape)}."
         )
     return AttachMask(name=f"{name}_features", dtype=policy)([encoded, present])
+
+
+def _takes_mask(encoder):
+    if isinstance(encoder, keras.Sequential):
+        # Else its first layer loses the mask, and warns.
+        return bool(encoder.layers) and encoder.layers[0].supports_masking
+    return "mask" in inspect.signature(encoder.call).parameters
 
 
 def drop_modalities(names, features, rate, policy):

@@ -108,3 +108,24 @@ class MaskedMean(keras.layers.Layer):
 
     def build(self, input_shape):
         self.built = True
+
+
+@register()
+class DropMask(keras.layers.Layer):
+    """The same values without a mask, for what is to be whole again."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def call(self, inputs, mask=None):
+        return ops.copy(inputs)
+
+    def compute_mask(self, inputs, mask=None):
+        return None
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def build(self, input_shape):
+        self.built = True

@@ -43,3 +43,10 @@ def predict(model, x):
     """One eager call, without compilation."""
     tensors = {name: keras.ops.convert_to_tensor(v) for name, v in x.items()}
     return keras.ops.convert_to_numpy(model(tensors, training=False))
+
+
+def predict_all(model, x):
+    """The same for a model of several outputs."""
+    tensors = {name: keras.ops.convert_to_tensor(v) for name, v in x.items()}
+    outputs = model(tensors, training=False)
+    return {name: keras.ops.convert_to_numpy(v) for name, v in outputs.items()}
