@@ -30,6 +30,8 @@ DATA = {
     "load_mnist": ["mnist"],
     "load_fsdd": ["fsdd"],
     "load_digits": ["mnist", "fsdd"],
+    "load_iemocap": ["IEMOCAP_full_release"],
+    "load_msp_improv": ["MSP-IMPROV"],
 }
 PRESET = re.compile(r"""presets\.(?:load|info|verify)\(\s*["'](\w+)["']""")
 
