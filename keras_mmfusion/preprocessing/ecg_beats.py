@@ -65,8 +65,9 @@ class BeatPreprocessor:
         `BeatInputs` with the modalities `"ecg"`, `(beats, length, 2 * num_leads)`
         in millivolts, waveforms then template differences; `"image"`,
         `(beats, length, num_leads)`, the waveforms from which a model draws
-        pictures; `"rhythm"`, `(beats, 2)`, without unit; and `"shape"`,
-        `(beats, 5 * num_leads)`, see `shape_features`.
+        pictures; `"rhythm"`, `(beats, 2)`, without unit; `"shape"`,
+        `(beats, 5 * num_leads)`, see `shape_features`; and what `"ecg"` holds, lead by
+        lead: `"lead_1"`, `"lead_2"`, …, `(beats, length, 2)`.
 
     Raises:
         RecordError: No beats, a rate below 100 Hz, or an unknown lead.
@@ -162,11 +163,17 @@ class BeatPreprocessor:
             causal=self.causal,
             reference=reference,
         )
+        ecg = np.concatenate([waves, differences], axis=-1)
+        leads = {
+            f"lead_{lead + 1}": ecg[..., lead :: self.num_leads]
+            for lead in range(self.num_leads)
+        }
         return {
-            "ecg": np.concatenate([waves, differences], axis=-1),
+            "ecg": ecg,
             "image": waves,
             "rhythm": self._rhythm(times),
             "shape": shape,
+            **leads,
         }
 
     def choose_leads(self, record, names=None):

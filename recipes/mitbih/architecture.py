@@ -1,4 +1,11 @@
-"""The beat models of this recipe: same encoders, any fusion, any modalities."""
+"""The beat models of this recipe: same encoders, any fusion, any modalities.
+
+A variant is named by its fusion, or by its only modality, with what makes it differ:
+`leads_` in front where the modalities are the two leads and the rhythm instead of
+the views of both leads, `_pretrained` and `_causal` behind.
+"""
+
+from dataclasses import dataclass
 
 import keras
 
@@ -8,32 +15,61 @@ from keras_mmfusion.layers import (
     ResNet1DEncoder,
     ResNet2DEncoder,
 )
-from keras_mmfusion.models import BeatClassifier
+from keras_mmfusion.models import FUSIONS, BeatClassifier
 
 SEGMENT = 32
+SHAPES = {
+    "ecg": (128, 4),
+    "image": (128, 2),
+    "rhythm": (2,),
+    "shape": (10,),
+    "lead_1": (128, 2),
+    "lead_2": (128, 2),
+}
 MODALITIES = ("ecg", "image", "rhythm", "shape")
+LEADS = ("lead_1", "lead_2", "rhythm")
+HEADS = ("atd", "step", "cascade", "cross_attention", "mult")
+WIDTH = 48
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What the name of a variant says."""
+
+    fusion: str
+    modalities: tuple
+    causal: bool
+    pretrained: bool
+
+
+def parse(name):
+    """`Variant` of a name such as `"atd_causal"` or `"leads_cascade_pretrained"`."""
+    fusion = name.removesuffix("_causal").removesuffix("_pretrained")
+    modalities = LEADS if fusion.startswith("leads_") else MODALITIES
+    fusion = fusion.removeprefix("leads_")
+    if fusion in modalities:
+        modalities = (fusion,)
+    elif fusion not in FUSIONS:
+        raise ValueError(
+            f"A variant is a fusion or one of {modalities}. Received: {name}"
+        )
+    causal = name.endswith("_causal")
+    return Variant(fusion, modalities, causal, "_pretrained" in name)
 
 
 def build(classes, fusion="atd", modalities=MODALITIES, causal=False):
     """A beat classifier over `modalities`, fused by `fusion`."""
-    shapes = {"ecg": (128, 4), "image": (128, 2), "rhythm": (2,), "shape": (10,)}
-    makers = {
-        "ecg": beat_encoder,
-        "image": image_encoder,
-        "rhythm": rhythm_encoder,
-        "shape": shape_encoder,
-    }
-    options = {"atd": {"num_heads": 4}, "step": {"num_heads": 4}}.get(fusion, {})
+    options = {"num_heads": 4} if fusion in HEADS else {}
     if causal and fusion in ("atd", "step", "cross_attention", "mult"):
         options["causal"] = True
     return BeatClassifier(
-        inputs={name: (SEGMENT, *shapes[name]) for name in modalities},
-        encoders={name: makers[name]() for name in modalities},
-        fusion=fusion,
+        inputs={name: (SEGMENT, *SHAPES[name]) for name in modalities},
+        encoders={name: ENCODERS[name](name) for name in modalities},
+        fusion=fusion if len(modalities) > 1 else "concat",
         fusion_options=options,
         classes=classes,
         name="beat_classifier",
-        dim=48,
+        dim=WIDTH,
         decoder=ResNet1DEncoder(
             filters=(48, 48, 48, 48),
             kernel_size=3,
@@ -47,7 +83,7 @@ def build(classes, fusion="atd", modalities=MODALITIES, causal=False):
     )
 
 
-def beat_encoder():
+def beat_encoder(name):
     """Waveform and template difference of each beat: a small ResNet-1D.
 
     Its tokens are kept side by side: when a P wave comes says what a beat is.
@@ -57,26 +93,32 @@ def beat_encoder():
         strides=(4, 2, 2),
         kernel_size=7,
         normalization=None,
-        name="ecg_resnet",
+        name=f"{name}_resnet",
     )
-    return PerStepEncoder(resnet, pooling=None, name="ecg_encoder")
+    return PerStepEncoder(resnet, pooling=None, name=f"{name}_encoder")
 
 
-def image_encoder():
+def image_encoder(name):
     """Gramian angular field of each beat, drawn inside the model: a ResNet-2D."""
     picture = keras.Sequential(
         [
             GramianAngularField(image_size=16, name="field"),
-            ResNet2DEncoder(filters=(6, 12), normalization=None, name="image_resnet"),
+            ResNet2DEncoder(filters=(6, 12), normalization=None, name=f"{name}_resnet"),
         ],
-        name="image_pipeline",
+        name=f"{name}_pipeline",
     )
-    return PerStepEncoder(picture, pooling="meanmax", name="image_encoder")
+    return PerStepEncoder(picture, pooling="meanmax", name=f"{name}_encoder")
 
 
-def rhythm_encoder():
-    return keras.layers.Dense(16, activation="relu", name="rhythm_encoder")
+def dense_encoder(name):
+    return keras.layers.Dense(16, activation="relu", name=f"{name}_encoder")
 
 
-def shape_encoder():
-    return keras.layers.Dense(16, activation="relu", name="shape_encoder")
+ENCODERS = {
+    "ecg": beat_encoder,
+    "lead_1": beat_encoder,
+    "lead_2": beat_encoder,
+    "image": image_encoder,
+    "rhythm": dense_encoder,
+    "shape": dense_encoder,
+}

@@ -170,6 +170,8 @@ class SegmentSampler(keras.utils.PyDataset):
                 for name in ("ecg", "image"):
                     if name in x:
                         x[name][row, ..., lead[row] :: 2] = np.nan
+                if {"lead_1", "lead_2"} <= set(x):
+                    x[f"lead_{lead[row] + 1}"][row] = np.nan
                 if "shape" in x:
                     half = x["shape"].shape[-1] // 2
                     x["shape"][row, :, lead[row] * half :][:, :half] = np.nan

@@ -73,11 +73,11 @@ def predict_all(output, protocol, variant, recordings):
 
 def build(protocol, variant):
     """The untrained model of a variant, such as `"atd"` or `"atd_causal"`."""
-    fusion, causal = variant.removesuffix("_causal"), variant.endswith("_causal")
-    alone = fusion in architecture.MODALITIES
-    modalities = (fusion,) if alone else architecture.MODALITIES
-    model = architecture.build(data.classes_of(protocol), fusion, modalities, causal)
-    model.preprocessor = BeatPreprocessor(causal=causal)
+    of = architecture.parse(variant)
+    model = architecture.build(
+        data.classes_of(protocol), of.fusion, of.modalities, of.causal
+    )
+    model.preprocessor = BeatPreprocessor(causal=of.causal)
     return model
 
 

@@ -182,7 +182,7 @@ def choose(args, protocol, variant):
     They are those with the best macro-F1 over N, S, V in the folds of DS1, or the
     first ones where no more were validated than are needed.
     """
-    first = scoring.seeds_of(protocol, 0)
+    first = scoring.seeds_of(protocol, variant, 0)
     if protocol != "interpatient":
         return first, False, None
     recordings = data.load(protocol, None, args.data, mitbih.DS1)

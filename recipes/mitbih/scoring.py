@@ -16,9 +16,10 @@ import common
 MEMBERS = {"interpatient": 3}
 
 
-def seeds_of(protocol, number):
+def seeds_of(protocol, variant, number):
     """Seeds of the members of model `number`; without ensembles this is the seed."""
-    members = MEMBERS.get(protocol, 1)
+    # Of the leads, single models: what is compared there are fusions.
+    members = 1 if variant.startswith("leads_") else MEMBERS.get(protocol, 1)
     return list(range(number * members, (number + 1) * members))
 
 
@@ -27,7 +28,7 @@ def read_models(output, protocol, variant, folds):
     runs = read_runs(output, protocol, variant, folds)
     models = {}
     for number in range(max(runs, default=-1) + 1):
-        members = [runs.get(seed) for seed in seeds_of(protocol, number)]
+        members = [runs.get(seed) for seed in seeds_of(protocol, variant, number)]
         if all(members):
             models[number] = mean_of(members)
     return models
@@ -144,7 +145,7 @@ def validation_table(output, protocol, recordings):
             complete = [p for p in found if names <= set(p)]
             if complete:
                 scores = [score(p, recordings, classes)[0] for p in complete]
-                members = len(seeds_of(protocol, 0))
+                members = len(seeds_of(protocol, folder.name, 0))
                 name = label or f"{folder.name} x {members}"
                 rows.append((name, summarise(scores)))
     return rows

@@ -19,16 +19,18 @@ import data
 import ectopic_rich
 import keras
 import numpy as np
+import pretrain
 from scoring import seeds_of
 
 from keras_mmfusion.datasets import mitbih
+from keras_mmfusion.models import FUSIONS
 from keras_mmfusion.preprocessing import BeatPreprocessor
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
 
-# What `--fusion` takes: the fusions over all modalities, and each modality alone.
-VARIANTS = ("atd", "step", "concat", *architecture.MODALITIES)
+# What `--fusion` takes: fusions over all modalities, and each modality alone.
+VARIANTS = (*FUSIONS, *dict.fromkeys(architecture.MODALITIES + architecture.LEADS))
 ANCHOR_SHARES = {"interpatient": (0.25, 0.4, 0.25, 0.1)}
 STEPS = {"interpatient": 600, "random_nlrav": 4000, "random_aami5": 4000}
 STEPS_PER_EPOCH = 100
@@ -49,7 +51,8 @@ def main():
 
 def run(args, recordings, preprocessor, seed, fold):
     """Train one model, or leave it if it is there already."""
-    name = f"{args.fusion}_causal" if args.causal else args.fusion
+    name = name_of(args)
+    variant = architecture.parse(name)
     part = "all" if fold is None else f"fold{fold}"
     folder = Path(args.output) / args.protocol / name / f"seed{seed}_{part}"
     if (folder / "run.json").exists():
@@ -61,14 +64,14 @@ def run(args, recordings, preprocessor, seed, fold):
         training += ectopic_rich.for_training(training, preprocessor, seed)
         validation += ectopic_rich.for_validation(validation, preprocessor)
     classes = data.classes_of(args.protocol)
-    alone = args.fusion in architecture.MODALITIES
-    modalities = (args.fusion,) if alone else architecture.MODALITIES
     keras.utils.set_random_seed(seed)
-    model = architecture.build(classes, args.fusion, modalities, args.causal)
+    model = architecture.build(
+        classes, variant.fusion, variant.modalities, variant.causal
+    )
     epochs = max(args.steps // STEPS_PER_EPOCH, 1)
     sampler = data.SegmentSampler(
         training,
-        modalities,
+        variant.modalities,
         len(classes),
         architecture.SEGMENT,
         args.batch_size,
@@ -76,8 +79,12 @@ def run(args, recordings, preprocessor, seed, fold):
         seed,
         anchor_shares=ANCHOR_SHARES.get(args.protocol),
     )
+    start, facts = time.time(), {}
+    if variant.pretrained:
+        steps = min(pretrain.STEPS, args.steps)
+        verbose = 2 if args.quiet else 1
+        facts["stage_1"] = pretrain.pretrain(model, sampler, steps, verbose)
     compile_model(model, args.learning_rate, args.steps)
-    start = time.time()
     model.fit(
         sampler,
         epochs=epochs,
@@ -100,6 +107,8 @@ def run(args, recordings, preprocessor, seed, fold):
             {
                 "command": f"python recipes/mitbih/train.py --protocol {args.protocol} "
                 f"--fusion {args.fusion} --steps {args.steps}"
+                + (" --leads" if args.leads else "")
+                + (" --pretrain" if args.pretrain else "")
                 + (" --causal" if args.causal else ""),
                 "commit": common.commit(),
                 "backend": keras.backend.backend(),
@@ -107,10 +116,17 @@ def run(args, recordings, preprocessor, seed, fold):
                 "parameters": model.count_params(),
                 "seconds": round(time.time() - start),
                 "validated_on": [r.name for r in validation if not r.simulated],
+                **facts,
             },
             indent=2,
         )
     )
+
+
+def name_of(args):
+    """Of the variant, see `architecture`."""
+    front, back = "leads_" * args.leads, "_pretrained" * args.pretrain
+    return f"{front}{args.fusion}{back}{'_causal' * args.causal}"
 
 
 def split(protocol, recordings, fold):
@@ -151,6 +167,12 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--protocol", choices=data.PROTOCOLS, default="interpatient")
     parser.add_argument("--fusion", choices=VARIANTS, default="atd")
+    parser.add_argument(
+        "--leads", action="store_true", help="lead 1, lead 2 and rhythm, not views"
+    )
+    parser.add_argument(
+        "--pretrain", action="store_true", help="reconstruct first (stage 1)"
+    )
     parser.add_argument("--causal", action="store_true", help="use the past only")
     parser.add_argument("--seeds", type=int, nargs="+", help="default: five models")
     parser.add_argument("--folds", action="store_true", help="validate inside DS1")
@@ -169,7 +191,8 @@ def parse_arguments():
     args.steps = args.steps or STEPS[args.protocol]
     if args.seeds is None:
         # Folds are scored seed by seed, what is released in ensembles.
-        args.seeds = range(5 if args.folds else 5 * len(seeds_of(args.protocol, 0)))
+        members = len(seeds_of(args.protocol, name_of(args), 0))
+        args.seeds = range(5 if args.folds else 5 * members)
     if args.smoke:
         args.steps, args.batch_size, args.seeds = 4, 4, [0]
         args.records = ["119", "208", "209", "220", "222", "213"]
