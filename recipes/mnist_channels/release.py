@@ -1,0 +1,118 @@
+"""Write the preset `mcwsa_mnist`: weights, card, picture, rows of zoo/results.csv.
+
+    KERAS_BACKEND=jax python recipes/mnist_channels/release.py
+
+Released is the seed with the lowest error on the triples to validate on.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import card
+import data
+import evaluate
+import figures
+import numpy as np
+import scoring
+
+from keras_mmfusion import presets
+
+sys.path.append(str(Path(__file__).parents[1]))
+import common
+
+NAME, MODEL, PROTOCOL = "mcwsa_mnist", "cascade", "mnist_channels"
+SHOWN = {"cascade": "shared code", "separate": "separate", "pca": "PCA"}
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", help="folder with mnist/")
+    parser.add_argument("--output", default="runs/mnist_channels")
+    parser.add_argument("--zoo", default=str(common.ZOO))
+    args = parser.parse_args(argv)
+    found = scoring.read(args.output)
+    facts_of = runs(args.output)
+    seed = min(
+        facts_of[MODEL], key=lambda s: sum(facts_of[MODEL][s]["validation"].values())
+    )
+    run = Path(args.output, MODEL, f"seed{seed}")
+    model = evaluate.trained(run)
+    tables = {name: spreads(seeds) for name, seeds in found.items()}
+    released = {key: round(value, 5) for key, value in found[MODEL][seed].items()}
+    images = evaluate.test_triples(args.data)
+    facts = card.Facts(
+        name=NAME,
+        model=MODEL,
+        seed=seed,
+        run=facts_of[MODEL][seed],
+        triples=len(images["channel_1"]),
+        tables=tables,
+        released=released,
+        gains={
+            name: gain(found[MODEL], found[name])
+            for name in ("separate", "concat")
+            if name in found
+        },
+        parameters={
+            name: next(iter(of.values()))["parameters"] for name, of in facts_of.items()
+        },
+    )
+    presets.save(
+        model,
+        Path(args.zoo) / NAME,
+        metadata=card.metadata(facts),
+        golden=golden(images),
+        files={
+            "README.md": card.text(facts),
+            "reconstructions.png": common.small_png(picture(args, images, seed)),
+            "train_log.csv": run / "train_log.csv",
+        },
+        overwrite=True,
+    )
+    path = Path(args.zoo, "results.csv")
+    common.write_results(path, PROTOCOL, tables, {MODEL: released}, {MODEL: NAME})
+    print(f"{NAME}: seed {seed} released in {Path(args.zoo) / NAME}", flush=True)
+
+
+def runs(output):
+    """`{model: {seed: what its training left}}`."""
+    found = {}
+    for file in sorted(Path(output).glob("*/seed*/run.json")):
+        seed = int(file.parent.name.removeprefix("seed"))
+        found.setdefault(file.parents[1].name, {})[seed] = json.loads(file.read_text())
+    return found
+
+
+def spreads(seeds):
+    keys = next(iter(seeds.values()))
+    return {key: common.spread([of[key] for of in seeds.values()]) for key in keys}
+
+
+def gain(ours, others):
+    """Error of another model minus ours, seed by seed."""
+    both = sorted(set(ours) & set(others))
+    return common.spread([others[seed]["mse"] - ours[seed]["mse"] for seed in both])
+
+
+def golden(images):
+    """Four test triples: whole, and with one channel after another missing."""
+    x = {name: of[:4].round(3) for name, of in images.items()}
+    for sample, of in enumerate(x.values(), start=1):
+        of[sample] = np.nan
+    return x
+
+
+def picture(args, images, seed):
+    first = {name: of[: figures.SHOWN] for name, of in images.items()}
+    training = data.Triples(data.load("train", args.data), 4096, seed=0).whole()
+    rows = scoring.principal_components(training, first)
+    for name in ("cascade", "separate"):
+        run = Path(args.output, name, f"seed{seed}")
+        rows[name] = evaluate.trained(run).predict(first, verbose=0)
+    return figures.reconstructions(first, {SHOWN[n]: rows[n] for n in SHOWN})
+
+
+if __name__ == "__main__":
+    main()
