@@ -25,6 +25,7 @@ sys.path.append(str(RECIPE))
 
 import architecture  # noqa: E402
 import data  # noqa: E402
+import pretrain  # noqa: E402
 import train  # noqa: E402
 
 pytestmark = only_on("jax")
@@ -279,13 +280,53 @@ def test_smoke_run(runs, fold, records):
 def arguments(output, fusion="rhythm"):
     return argparse.Namespace(
         protocol="interpatient", fusion=fusion, causal=False, output=str(output),
-        steps=4, batch_size=4, learning_rate=1e-2, tensorboard=False, quiet=True,
+        leads=False, pretrain=False, steps=4, batch_size=4, learning_rate=1e-2,
+        tensorboard=False, quiet=True,
     )  # fmt: skip
 
 
 def test_complete_runs_are_skipped(runs, capsys):
     train.run(arguments(runs), [], BeatPreprocessor(), seed=0, fold=2)
     assert capsys.readouterr().out.strip().endswith("seed0_fold2: complete")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("atd", ("atd", architecture.MODALITIES, False, False)),
+        ("shape", ("shape", ("shape",), False, False)),
+        ("step_causal", ("step", architecture.MODALITIES, True, False)),
+        ("leads_lead_2", ("lead_2", ("lead_2",), False, False)),
+        ("leads_tfn_pretrained", ("tfn", architecture.LEADS, False, True)),
+    ],
+)
+def test_names_of_variants(name, expected):
+    found = architecture.parse(name)
+    assert found == architecture.Variant(*expected)
+    with pytest.raises(ValueError, match="lead_1"):
+        architecture.parse("lead_1")  # Which is no view.
+
+
+def test_stage_1_is_what_the_classifier_begins_with():
+    """Encoders and fusion learn in place; decoder and head do not."""
+    rng = np.random.default_rng(0)
+    shapes = {name: architecture.SHAPES[name] for name in architecture.LEADS}
+    beats = {name: rng.normal(size=(64, *s)) for name, s in shapes.items()}
+    recording = data.Recording(
+        "108", beats, rng.integers(4, size=64), np.zeros(64, bool), np.arange(64.0)
+    )
+    sampler = data.SegmentSampler(
+        [recording], architecture.LEADS, 4, architecture.SEGMENT, 2, 2, seed=0
+    )
+    model = architecture.build(tuple("NSVF"), "concat", architecture.LEADS)
+    before = {layer.name: layer.get_weights() for layer in model.layers}
+    errors = pretrain.pretrain(model, sampler, steps=4, verbose=0)
+    assert set(errors) == {"loss", "lead_1_loss", "lead_2_loss", "rhythm_loss"}
+    assert all(np.isfinite(list(errors.values())))
+    for layer in model.layers:
+        same = all(map(np.array_equal, before[layer.name], layer.get_weights()))
+        learned = layer.name.endswith("_encoder") or layer.name == "fusion"
+        assert same != learned, layer.name
 
 
 class PowerCut(Exception):
