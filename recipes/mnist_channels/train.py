@@ -106,7 +106,7 @@ def parse_arguments(argv=None):
         help=f"of {', '.join(architecture.MODELS)} (default: {', '.join(DEFAULT)})",
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=range(3))
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--triples", type=int, help="an epoch, default: all images")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
