@@ -18,6 +18,7 @@ from keras_mmfusion.layers.gramian_angular_field import (
     GramianAngularField as GramianAngularField,
 )
 from keras_mmfusion.layers.linear_forecast import LinearForecast as LinearForecast
+from keras_mmfusion.layers.log_mel import LogMel as LogMel
 from keras_mmfusion.layers.low_rank_fusion import LowRankFusion as LowRankFusion
 from keras_mmfusion.layers.lstm_encoder import LSTMEncoder as LSTMEncoder
 from keras_mmfusion.layers.markov_transition_field import (
@@ -58,6 +59,7 @@ __all__ = [
     "GramianAngularField",
     "LSTMEncoder",
     "LinearForecast",
+    "LogMel",
     "LowRankFusion",
     "MarkovTransitionField",
     "ModalityDropout",
@@ -66,10 +68,10 @@ __all__ = [
     "PerStepEncoder",
     "PeriodFold",
     "RecurrencePlot",
-    "ResidualAttentionBlock",
     "ResNet1DEncoder",
     "ResNet2DEncoder",
     "ResNetLSTMEncoder",
+    "ResidualAttentionBlock",
     "SeasonalNaive",
     "StepFusion",
     "TemporalPyramidPooling",

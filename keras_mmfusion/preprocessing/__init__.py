@@ -14,6 +14,10 @@ from keras_mmfusion.preprocessing.digit_inputs import (
 )
 from keras_mmfusion.preprocessing.ecg_beats import BeatInputs as BeatInputs
 from keras_mmfusion.preprocessing.ecg_beats import BeatPreprocessor as BeatPreprocessor
+from keras_mmfusion.preprocessing.frame_features import (
+    FrameFeatures as FrameFeatures,
+)
+from keras_mmfusion.preprocessing.frame_features import read_frames as read_frames
 from keras_mmfusion.preprocessing.series_scaler import SeriesScaler as SeriesScaler
 from keras_mmfusion.preprocessing.series_windows import (
     SeriesPreprocessor as SeriesPreprocessor,
@@ -25,3 +29,4 @@ from keras_mmfusion.preprocessing.spectrogram import (
 from keras_mmfusion.preprocessing.spectrogram import mel_scale as mel_scale
 from keras_mmfusion.preprocessing.spectrogram import spectrogram as spectrogram
 from keras_mmfusion.preprocessing.white_noise import add_white_noise as add_white_noise
+from keras_mmfusion.preprocessing.word_vectors import WordVectors as WordVectors
