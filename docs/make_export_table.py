@@ -23,7 +23,7 @@ import tempfile
 from importlib import metadata as packages
 from pathlib import Path
 
-from make_results import ROOT, read_zoo, replace_block, table
+from make_results import ROOT, is_trained, read_zoo, replace_block, table
 
 from keras_mmfusion._export_formats import FORMATS
 
@@ -51,7 +51,11 @@ def main():
     parser.add_argument("--check", action="store_true", help="run and change nothing")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    models = {preset["name"]: digest(preset) for preset in read_zoo(ROOT / "zoo")}
+    models = {
+        preset["name"]: digest(preset)
+        for preset in read_zoo(ROOT / "zoo")
+        if is_trained(preset)
+    }
     unknown = sorted(set(args.presets) - set(models))
     if unknown:
         parser.error(f"presets must be of {', '.join(models)}. Received: {unknown}")

@@ -68,6 +68,11 @@ def read_zoo(zoo):
     return [json.loads(file.read_text(encoding="utf-8")) for file in files]
 
 
+def is_trained(preset):
+    """Whether there are weights, and so results; corpora may forbid them."""
+    return "model.weights.h5" in preset["files"]
+
+
 def replace_block(text, name, content):
     """Put `content` between the markers of a block."""
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
@@ -80,11 +85,22 @@ def replace_block(text, name, content):
 
 def overview(presets):
     """A table a task, one row a preset."""
-    if not presets:
+    trained = [preset for preset in presets if is_trained(preset)]
+    if not trained:
         return NONE_YET
-    tasks = dict.fromkeys(preset.get("task") for preset in presets)
-    groups = [[p for p in presets if p.get("task") == task] for task in tasks]
-    return "\n\n".join(_overview(group) for group in groups)
+    tasks = dict.fromkeys(preset.get("task") for preset in trained)
+    groups = [[p for p in trained if p.get("task") == task] for task in tasks]
+    parts = [_overview(group) for group in groups]
+    others = [
+        f"[`{p['name']}`](zoo/{p['name']}/README.md)"
+        for p in presets
+        if not is_trained(p)
+    ]
+    if others:
+        parts.append(
+            f"Without weights, for corpora that need a licence: {', '.join(others)}."
+        )
+    return "\n\n".join(parts)
 
 
 def _overview(presets):
@@ -110,7 +126,7 @@ def comparisons(presets):
     if not presets:
         return NONE_YET
     parts = []
-    for preset in presets:
+    for preset in filter(is_trained, presets):
         baselines = preset.get("baselines", {})
         models = {f"**{preset['name']}**": preset.get("metrics", {})}
         models |= named(baselines.get("same_run", baselines), preset)

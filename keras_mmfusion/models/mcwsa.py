@@ -87,7 +87,7 @@ def mcwsa(
 def _audio_encoder(width, dropout):
     count = len(AUDIO_STRIDES)
     blocks = [
-        _block(max(width // 2 >> count - 1 - i, 1), i, dropout, strides=strides)
+        _block(_channels(width, count - 1 - i), i, dropout, strides=strides)
         for i, strides in enumerate(AUDIO_STRIDES)
     ]
     # Not `Reshape`, which loses the mask.
@@ -97,7 +97,7 @@ def _audio_encoder(width, dropout):
 
 def _audio_decoder(width, dropout):
     blocks = [
-        _block(max(width // 2 >> i + 1, 1), i, dropout, strides=s, transposed=True)
+        _block(_channels(width, i + 1), i, dropout, strides=s, transposed=True)
         for i, s in enumerate(reversed(AUDIO_STRIDES))
     ]
     return keras.Sequential(
@@ -138,6 +138,11 @@ def _text_decoder(width, dropout):
         ],
         name="text_decoder",
     )
+
+
+def _channels(width, halvings):
+    # Two at least: Keras cannot normalise a single one where steps are masked.
+    return max(width // 2 >> halvings, 2)
 
 
 def _block(filters, number, dropout, **options):

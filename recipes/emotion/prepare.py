@@ -1,0 +1,55 @@
+"""Compute the features of a corpus, once.
+
+    python recipes/emotion/prepare.py --corpus iemocap --words GoogleNews-vectors.bin.gz
+
+Reads the recordings, transcripts and videos, and leaves `features.npz` under `runs/`.
+"""
+
+import argparse
+from pathlib import Path
+
+import features
+import numpy as np
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--corpus", choices=features.CORPORA, required=True)
+    parser.add_argument("--words", help="file of word2vec or GloVe, 300 dimensions")
+    parser.add_argument(
+        "--frames",
+        default="imagenet",
+        help="weights of the ResNet-50: imagenet (downloaded), a file, random, or "
+        "none to leave the video out (default: imagenet)",
+    )
+    parser.add_argument("--every", type=int, default=3, help="one of so many frames")
+    parser.add_argument("--data", help="folder above that of the corpus")
+    parser.add_argument("--output", default="runs/emotion")
+    parser.add_argument(
+        "--any-counts", action="store_true", help="accept a part of the corpus"
+    )
+    args = parser.parse_args(argv)
+    options = {"expected_counts": None} if args.any_counts else {}
+    corpus = features.load_corpus(args.corpus, args.data, **options)
+    vectors = features.word_vectors(args.words, corpus)
+    network = None
+    if args.frames != "none":
+        weights = None if args.frames == "random" else args.frames
+        network = features.frame_network(weights)
+    arrays = features.of_corpus(corpus, vectors, network, args.every)
+    file = file_of(args.output, args.corpus)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    names = np.array([turn.name for turn in corpus.turns])
+    np.savez_compressed(file, names=names, **arrays)
+    print(f"{file}: {len(names):,} turns", flush=True)
+    for name, values in arrays.items():
+        count = np.isnan(values).reshape(len(values), -1).all(axis=1).sum()
+        print(f"without {name}: {count:,}", flush=True)
+
+
+def file_of(output, corpus):
+    return Path(output) / corpus / "features.npz"
+
+
+if __name__ == "__main__":
+    main()

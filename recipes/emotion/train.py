@@ -1,0 +1,200 @@
+"""Train MCWSA on an emotion corpus: every fusion, subset of modalities, with stage 1.
+
+    KERAS_BACKEND=jax python recipes/emotion/train.py --corpus iemocap
+
+A run is one model and one fold: reconstruction (stage 1, unless `--no-pretrain`), then
+classification (stage 2) until the accuracy on the turns to validate on no longer
+rises. It leaves its weights, its logs and what it says of the turns to test on under
+`runs/`; runs that are complete are skipped.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import features
+import keras
+import numpy as np
+from prepare import file_of
+
+from keras_mmfusion.datasets.emotion_corpus import EMOTIONS
+from keras_mmfusion.metrics import emotion_metrics
+from keras_mmfusion.models import FUSIONS, mcwsa
+
+sys.path.append(str(Path(__file__).parents[1]))
+import common
+
+SUBSETS = {
+    "av": ("audio", "visual"),
+    "at": ("audio", "text"),
+    "vt": ("visual", "text"),
+    "avt": ("audio", "visual", "text"),
+}
+TABLE_II = ("concat", "tfn", "mult", "cascade")
+FOLDS = {
+    "ten": lambda corpus: corpus.ten_folds(seed=0),
+    "session": lambda corpus: corpus.session_folds(),
+}
+
+
+def main(argv=None):
+    args = parse_arguments(argv)
+    keras.config.set_dtype_policy(args.precision)
+    options = {"expected_counts": None} if args.any_counts else {}
+    corpus = features.load_corpus(args.corpus, args.data, **options)
+    arrays = load_features(args, corpus)
+    folds = FOLDS[args.folds](corpus)
+    for number in range(len(folds)) if args.fold is None else args.fold:
+        scaled = features.standardised(arrays, folds[number][0])
+        for subset in args.subsets:
+            for fusion in args.fusions:
+                # In the paper's table, without stage 1 for all modalities only.
+                for pretrained in (True, False) if subset == "avt" else (True,):
+                    run(args, corpus, scaled, folds[number], number, subset, fusion,
+                        pretrained)  # fmt: skip
+
+
+def load_features(args, corpus):
+    """The arrays of `prepare.py`; raise unless they are of these turns."""
+    file = file_of(args.output, args.corpus)
+    if not file.exists():
+        raise SystemExit(
+            f"No features at {file}. Compute them: python prepare.py --corpus "
+            f"{args.corpus} --words FILE"
+        )
+    with np.load(file) as found:
+        if found["names"].tolist() != [turn.name for turn in corpus.turns]:
+            raise SystemExit(f"{file} is of other turns. Run prepare.py again.")
+        return {name: found[name] for name in found.files if name != "names"}
+
+
+def run(args, corpus, arrays, fold, number, subset, fusion, pretrained):
+    """One model on one fold, or nothing if it is there already."""
+    folder = folder_of(args.output, args.corpus, args.folds, subset, fusion, pretrained)
+    folder = folder / f"fold{number}"
+    if (folder / "run.json").exists():
+        print(f"{folder}: complete", flush=True)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    keras.utils.set_random_seed(args.seed + number)
+    train, validation, test = (
+        {name: arrays[name][rows] for name in SUBSETS[subset]} for rows in fold
+    )
+    of_train, of_validation, _ = (corpus.labels[rows] for rows in fold)
+    start, facts = time.time(), {}
+    model = mcwsa(SUBSETS[subset], fusion, args.width)
+    verbose = 2 if args.quiet else 1
+    fit = {"batch_size": args.batch_size, "verbose": verbose}
+    if pretrained:
+        model.compile(optimizer(args))
+        history = model.fit(
+            train,
+            train,
+            epochs=args.epochs[0],
+            validation_data=(validation, validation),
+            callbacks=[
+                *stopping("val_loss", "min", args),
+                keras.callbacks.CSVLogger(folder / "stage_1.csv"),
+            ],
+            **fit,
+        )
+        facts["reconstruction"] = min(history.history["val_loss"])
+    classifier = model.with_num_classes(len(EMOTIONS), dropout=0.5)
+    # Of few turns with an emotion each, all emotions count alike: UA is what counts.
+    share = np.bincount(of_train, minlength=len(EMOTIONS)) / len(of_train)
+    classifier.compile(
+        optimizer(args),
+        "sparse_categorical_crossentropy",
+        weighted_metrics=["accuracy"],
+    )
+    weight = 1 / np.maximum(share * len(EMOTIONS), 1e-6)
+    history = classifier.fit(
+        train,
+        of_train,
+        sample_weight=weight[of_train],
+        epochs=args.epochs[1],
+        validation_data=(validation, of_validation, weight[of_validation]),
+        callbacks=[
+            *stopping("val_accuracy", "max", args),
+            keras.callbacks.CSVLogger(folder / "stage_2.csv"),
+        ],
+        **fit,
+    )
+    classifier.save_weights(folder / "model.weights.h5")
+    said = classifier.predict(test, batch_size=args.batch_size, verbose=0)
+    np.savez_compressed(folder / "test.npz", probabilities=said, rows=fold[2])
+    of_validation_said = classifier.predict(validation, verbose=0)
+    found = emotion_metrics(of_validation, of_validation_said, len(EMOTIONS))
+    (folder / "run.json").write_text(
+        json.dumps(
+            {
+                "command": f"python recipes/emotion/train.py --corpus {args.corpus} "
+                f"--folds {args.folds} --subsets {subset} --fusions {fusion}",
+                "commit": common.commit(),
+                "backend": keras.backend.backend(),
+                "keras": keras.__version__,
+                "parameters": classifier.count_params(),
+                "seconds": round(time.time() - start),
+                "validation_ua": found.unweighted_accuracy,
+                "epochs": len(history.history["loss"]),
+                **facts,
+            },
+            indent=2,
+        )
+    )
+
+
+def optimizer(args):
+    return keras.optimizers.Adam(args.learning_rate, weight_decay=1e-4)
+
+
+def stopping(monitor, mode, args):
+    return [
+        keras.callbacks.EarlyStopping(
+            monitor, mode=mode, patience=args.patience, restore_best_weights=True
+        )
+    ]
+
+
+def folder_of(output, corpus, folds, subset, fusion, pretrained):
+    name = f"{fusion}_{subset}" + ("" if pretrained else "_np")
+    return Path(output) / corpus / folds / name
+
+
+def parse_arguments(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--corpus", choices=features.CORPORA, required=True)
+    parser.add_argument(
+        "--folds",
+        choices=FOLDS,
+        default="session",
+        help="ten, the paper's: speakers on all sides; session: speaker-clean "
+        "(default: session)",
+    )
+    parser.add_argument("--fold", type=int, nargs="+", help="numbers, default: all")
+    parser.add_argument("--subsets", nargs="+", choices=SUBSETS, default=list(SUBSETS))
+    parser.add_argument(
+        "--fusions", nargs="+", choices=FUSIONS, default=TABLE_II, metavar="FUSION"
+    )
+    parser.add_argument("--width", type=int, default=300, help="of the code")
+    parser.add_argument(
+        "--epochs", type=int, nargs=2, default=(200, 200), help="of stages 1 and 2"
+    )
+    parser.add_argument("--patience", type=int, default=20, help="epochs")
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--precision", default="float32")
+    parser.add_argument("--data", help="folder above that of the corpus")
+    parser.add_argument("--output", default="runs/emotion")
+    parser.add_argument("--quiet", action="store_true", help="one line an epoch")
+    parser.add_argument(
+        "--any-counts", action="store_true", help="accept a part of the corpus"
+    )
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    main()
