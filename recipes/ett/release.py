@@ -112,11 +112,13 @@ def release(name, args):
 
 
 def flat(of_horizons):
-    """`{"mse_96": value}` of `{horizon: {"mse", "mae"}}`."""
+    """`{"mse_96": value}` of `{horizon: {"mse", "mae"}}`, the main horizon first."""
+    # Lists of presets show the first one.
+    horizons = sorted(of_horizons, key=lambda h: h != SHOWN[0])
     return {
         f"{metric}_{h}": value
-        for h, of in of_horizons.items()
-        for metric, value in of.items()
+        for h in horizons
+        for metric, value in of_horizons[h].items()
     }
 
 
