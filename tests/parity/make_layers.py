@@ -79,6 +79,21 @@ CASES = {
         [(2, 7, 3)],
         [STEP_MASK],
     ),
+    "residual_attention": (
+        lambda: L.ResidualAttentionBlock(4, strides=(2, 2), num_heads=2),
+        [(2, 7, 6, 3)],
+        [STEP_MASK],
+    ),
+    "residual_attention_transposed": (
+        lambda: L.ResidualAttentionBlock(2, 4, 2, num_heads=2, transposed=True),
+        [(2, 3, 3)],
+        None,
+    ),
+    "log_mel": (
+        lambda: L.LogMel(1000, 3, 50, 500, window=0.008, hop=0.004),
+        [(2, 61)],
+        None,
+    ),
     "per_step": (
         lambda: L.PerStepEncoder(L.ResNet1DEncoder((4,), 3), "meanmax"),
         [(2, 7, 6, 2)],
