@@ -19,7 +19,8 @@ FOLDER = ROOT / "docs" / "benchmarks"
 PAGE = ROOT / "docs" / "benchmarks.md"
 CHART = FOLDER / "benchmarks.svg"
 CALLS = {"forward": "forward", "step": "training step"}
-FILES = ("fusions", "pictures", "attention_memory", "conv_lstm", "forecasting")
+FILES = ("fusions", "cascade", "pictures", "attention_memory", "conv_lstm")
+FILES += ("forecasting",)
 # Processor time, since wall time tells what else the machine was doing.
 CLOCK = "cpu"
 # What is aimed at, as the largest ratio of our time to that of the reference.
@@ -77,6 +78,8 @@ def page(text, results):
         "arithmetic": arithmetic(results["fusions"]),
         "times": times(results["fusions"]),
         "references": references(results["fusions"]),
+        "cascade_mult": cascade_beside_mult(results["cascade"]),
+        "cascade_growth": cascade_growth(results["cascade"]),
         "pictures": pictures(results["pictures"]),
         "memory": memory(results["attention_memory"]),
         "conv_lstm": conv_lstm(results["conv_lstm"]),
@@ -223,6 +226,43 @@ def references(rows):
 def _ratio(row):
     spread = f"{short(row['ratio_min'])}–{short(row['ratio_max'])}"
     return f"{short(row['ratio'])} ({spread}); {short(row['reference_ms'])} ms"
+
+
+def cascade_beside_mult(rows):
+    """Ratios of time and memory, a row a call and a reference."""
+    lines = {}
+    for row in rows:
+        if row["case"] == "beside MulT":
+            line = lines.setdefault((CALLS[row["call"]], row["reference"]), {})
+            cell = f"{short(row['ms'])} ms, {_ratio(row)}"
+            sizes = f"{short(row['memory_mb'])} of {short(row['reference_memory_mb'])}"
+            line[row["backend"]] = f"{cell}; {sizes} MB"
+    cells = [
+        [*key, *(line.get(b, "") for b in BACKENDS)] for key, line in lines.items()
+    ]
+    return table(["call", "beside", *BACKENDS.values()], cells)
+
+
+def cascade_growth(rows):
+    """Time over that of 2 modalities, and memory of a step, a row a size."""
+    lines = {}
+    for row in rows:
+        if row["case"] == "growth":
+            key = (row["modalities"], row["orders"], f"{int(row['parameters']):,}")
+            calls = lines.setdefault(key, {}).setdefault(row["backend"], {})
+            calls[row["call"]] = row
+    cells = [
+        [*key, *(_grown(line[b]) if b in line else "" for b in BACKENDS)]
+        for key, line in sorted(lines.items())
+    ]
+    return table(["modalities", "orders", "parameters", *BACKENDS.values()], cells)
+
+
+def _grown(calls):
+    forward, step = calls["forward"], calls["step"]
+    times = f"{short(forward['ms'])} / {short(step['ms'])} ms"
+    growth = f"× {short(forward['growth'])} / {short(step['growth'])}"
+    return f"{times}, {growth}, {short(step['memory_mb'])} MB"
 
 
 def pictures(rows):

@@ -105,6 +105,30 @@ def test_what_is_no_checkout_is_refused(tmp_path):
 
 
 @once
+def test_cascade():
+    rows = printed("cascade.py")
+    beside = [row for row in rows if row["case"] == "beside MulT"]
+    assert [(row["call"], row["clock"]) for row in beside] == [
+        (call, clock) for call in ("forward", "step") for clock in ("wall", "cpu")
+    ]
+    for row in beside:
+        check_times(row)
+        assert row["reference"] == "MulTFusion"
+    dim = load("cascade").SMOKE["features"]
+    # Four projections without a bias for the keys, in two directions, and 1 x 1.
+    stage = 2 * (4 * dim**2 + 3 * dim) + 2 * dim**2 + dim
+    project = dim**2 + dim
+    for row in rows[len(beside) :]:
+        modalities, orders = int(row["modalities"]), row["orders"]
+        stages = 6 if orders == "all" else modalities - 1
+        parameters = modalities * project + stages * stage
+        if orders == "all":
+            parameters += 3 * dim**2 + dim
+        assert int(row["parameters"]) == parameters, row
+        assert float(row["growth"]) > 0 and row["case"] == "growth"
+
+
+@once
 def test_pictures():
     pytest.importorskip("pyts")
     rows = printed("pictures.py", "--pictures", "GASF", "MTF, small")
