@@ -1,160 +1,19 @@
-"""The card and the metadata of a preset, written from numbers, never typed."""
+"""The card of a preset, written from numbers, never typed."""
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
+import architecture
 import numpy as np
+from facts import METRIC_NAMES, PAPERS, REPORTED, SPLITS, limitations
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
 
-PAPERS = {
-    "atd": "ATD (arXiv:2306.16950), Table 1",
-    "step": "Step fusion (Qin et al.), Table 2",
-}
-REPORTED = {"accuracy": 0.989, "f1": 0.982}
-SPLITS = {
-    "interpatient": "AAMI EC57 inter-patient: trained on DS1 (22 records), tested on "
-    "DS2 (22 other records), paced records and class Q left out",
-    "random_nlrav": "random 80/20 split of beats N, L, R, A, V of all 48 records, "
-    "stratified, seed 0: beats of one patient on both sides",
-    "random_aami5": "random 80/20 split of the beats of all 48 records into the five "
-    "AAMI classes, stratified, seed 0: beats of one patient on both sides",
-}
-METRIC_NAMES = {
-    "accuracy": "accuracy",
-    "macro_f1": "macro-F1, all classes",
-    "macro_f1_nsv": "macro-F1, N S V",
-    "weighted_f1": "weighted F1",
-    "kappa": "Cohen's κ",
-    "j_kappa": "j·κ",
-    "S_f1_without_232": "S F1 without record 232",
-}
-
-
-@dataclass(frozen=True)
-class Facts:
-    """All that a card tells; every number was measured by this recipe."""
-
-    name: str
-    protocol: str
-    variant: str
-    classes: tuple
-    seeds: list  # of the members of the released model
-    chosen: bool  # by validation, among several
-    models: int  # that the means are over
-    run: dict
-    metrics: dict
-    released: dict
-    validation: dict | None
-    baselines: dict
-    aami5: dict
-    detected: dict
-    subsets: dict
-    confusion: np.ndarray
-    parameters: int
-
-    @property
-    def causal(self):
-        return self.variant.endswith("_causal")
-
-    @property
-    def interpatient(self):
-        return self.protocol == "interpatient"
-
-
-def metadata(facts):
-    """The fields of `metadata.json` that `presets.save` cannot know."""
-    return {
-        "name": facts.name,
-        "version": "1.1",
-        "task": "classification",
-        "inputs": {
-            "ecg": {
-                "units": "mV",
-                "sampling_rate": 180.0,
-                "description": "beats x samples x (waveforms of two leads, then their "
-                "differences from the patient's template)",
-            },
-            "image": {
-                "units": "mV",
-                "sampling_rate": 180.0,
-                "description": "the waveforms, drawn inside the model as Gramian "
-                "angular fields",
-            },
-            "rhythm": {"description": "log RR interval before, after, over the mean"},
-            "shape": {"description": "shape of the beat over the patient's usual one"},
-        },
-        "outputs": {
-            "classes": list(facts.classes),
-            "activation": "softmax",
-            "description": "a row of probabilities for each beat of the segment",
-        },
-        "dataset": {
-            "name": "MIT-BIH Arrhythmia Database",
-            "version": "1.0.0",
-            "license": "ODC-By 1.0",
-            "split": SPLITS[facts.protocol],
-            "url": "https://physionet.org/content/mitdb/1.0.0/",
-            "citation": "Moody GB, Mark RG. The impact of the MIT-BIH Arrhythmia "
-            "Database. IEEE Eng in Med and Biol 20(3):45-50, 2001.",
-        },
-        "metrics": {facts.protocol: facts.metrics},
-        "baselines": {
-            "same_run": {name: _shown(m) for name, m in facts.baselines.items()},
-            "random_aami5": {name: _shown(m) for name, m in facts.aami5.items()},
-            "validation": facts.validation or {},
-            "released_weights": {
-                k: round(float(v), 5) for k, v in facts.released.items()
-            },
-            "detected_beats": facts.detected,
-            "subsets_of_modalities": facts.subsets,
-        },
-        "paper": {"source": PAPERS[facts.variant.removesuffix("_causal")], **REPORTED},
-        "recipe": {
-            "command": facts.run["command"],
-            "commit": facts.run["commit"],
-            "seed": facts.seeds,
-            "script": "recipes/mitbih/train.py",
-            "time": f"{facts.run['seconds']} s for one seed",
-        },
-        "hardware": "2 CPU cores",
-        "intended_use": "Research, teaching and as a starting point for fine-tuning.",
-        "limitations": limitations(facts),
-    }
-
-
-def _shown(metrics):
-    return {k: v for k, v in metrics.items() if k in METRIC_NAMES or "_f1" in k}
-
-
-def limitations(facts):
-    lines = [
-        "Not a medical device; not for diagnosis.",
-        f"Trained on {22 if facts.interpatient else 48} half-hour tapes of the 1970s, "
-        "from one hospital.",
-    ]
-    if facts.interpatient:
-        lines += [
-            "Fusion beats (F) of a new patient are hardly recognised.",
-            "Records 201 (DS1) and 202 (DS2) are of one person, as in all work on "
-            "this split; record 232 holds 75 % of the S beats of DS2.",
-            "The test figures use the annotated R peaks.",
-        ]
-    else:
-        lines.append(
-            "Beats of one patient are on both sides of the split: the figures say "
-            "nothing about new patients. Use it to compare with the papers only."
-        )
-    if facts.causal:
-        lines.append("Sees the past only; a beat is ready 0.35 s after its R peak.")
-    else:
-        lines.append(
-            "Template, mean interval and neighbouring beats use the whole recording, "
-            "the future included."
-        )
-    return lines
+STAGE_1 = (
+    " Encoders and fusion learned to reconstruct the modalities first, all from one "
+    "code, as in the weight-sharing autoencoder of Zheng et al."
+)
 
 
 def text(facts):
@@ -162,9 +21,9 @@ def text(facts):
     parts = [
         f"# {facts.name}\n",
         f"Labels each beat of an ECG as {', '.join(facts.classes)}: {_kind(facts)}"
-        f" with the fusion `{facts.variant.removesuffix('_causal')}` "
-        f"over the modalities waveform, image, rhythm and shape; "
-        f"{facts.parameters:,} parameters.\n",
+        f" with the fusion `{facts.of.fusion}` over the modalities "
+        f"{', '.join(facts.of.modalities)}; {facts.parameters:,} parameters."
+        f"{STAGE_1 if facts.of.pretrained else ''}\n",
         "```python\nfrom keras_mmfusion import presets\n\n"
         f'model = presets.load("{facts.name}")\n'
         'beats = model.predict_record("mitdb/100")\n```\n',
@@ -183,16 +42,14 @@ def text(facts):
         "## Beside it, from the same run\n",
         _baseline_table({facts.variant: facts.metrics, **facts.baselines}),
         _gain(facts),
+        *_stage_1_section(facts),
         *([_aami5_section(facts)] if facts.aami5 else []),
         "## With modalities missing\n",
         "The released weights, with the other modalities or the other lead set to "
         "missing.\n",
         _subset_table(facts),
         *([_detected_section(facts)] if facts.detected else []),
-        "## What the paper reports\n",
-        f"{PAPERS[facts.variant.removesuffix('_causal')]}: accuracy "
-        f"{REPORTED['accuracy']}, F1 {REPORTED['f1']} on MIT-BIH. Neither split nor "
-        "averaging is given; the figures fit a random split of beats only.\n",
+        *_paper_section(facts),
         "## Limits\n",
         "".join(f"- {line}\n" for line in limitations(facts)),
         "\n## Training\n",
@@ -202,6 +59,17 @@ def text(facts):
         "Data: MIT-BIH Arrhythmia Database, ODC-By 1.0 (Moody and Mark, 2001).\n",
     ]
     return "\n".join(parts)
+
+
+def _paper_section(facts):
+    if facts.of.fusion not in PAPERS:
+        return []
+    return [
+        "## What the paper reports\n",
+        f"{PAPERS[facts.of.fusion]}: accuracy "
+        f"{REPORTED['accuracy']}, F1 {REPORTED['f1']} on MIT-BIH. Neither split nor "
+        "averaging is given; the figures fit a random split of beats only.\n",
+    ]
 
 
 def _kind(facts):
@@ -236,11 +104,33 @@ def _baseline_table(models):
     heads = [METRIC_NAMES.get(key, key.replace("_f1", " F1")) for key in keys]
     rows = [f"| model | n | {' | '.join(heads)} |", "|---|---|" + "---|" * len(keys)]
     for name, metrics in models.items():
-        alone = name in ("ecg", "image", "rhythm", "shape")
-        label = f"{name} alone" if alone else f"{name}, all modalities"
+        of = architecture.parse(name)
+        alone = of.fusion in of.modalities
+        label = f"{of.fusion} alone" if alone else f"{of.fusion}, all modalities"
+        label += ", reconstruction first" * of.pretrained
         cells = " | ".join(_spread(metrics[key]) for key in keys)
         rows.append(f"| {label} | {metrics['accuracy']['n']} | {cells} |")
     return "\n".join(rows) + "\n"
+
+
+def _stage_1_section(facts):
+    """What reconstruction first brings, fusion by fusion."""
+    models = {facts.variant: facts.metrics, **facts.baselines}
+    key, rows = "macro_f1_nsv", []
+    for name, metrics in models.items():
+        first = models.get(f"{name}_pretrained")
+        if first is not None:
+            change = first[key]["mean"] - metrics[key]["mean"]
+            sds = [m[key]["sd"] or 0.0 for m in (first, metrics)]
+            spread = (sds[0] ** 2 + sds[1] ** 2) ** 0.5
+            fusion = architecture.parse(name).fusion
+            rows.append(f"{fusion} {change:+.4f} (sd {spread:.4f})")
+    if not rows:
+        return []
+    return [
+        f"With reconstruction first, {METRIC_NAMES[key]} changes by: "
+        f"{', '.join(rows)}.\n"
+    ]
 
 
 def _aami5_section(facts):
@@ -254,7 +144,8 @@ def _aami5_section(facts):
 def _gain(facts):
     """What the fusion brings over concatenation; claimed beyond 2 sd only."""
     key = "macro_f1_nsv" if "macro_f1_nsv" in facts.metrics else "macro_f1"
-    ours, plain = facts.metrics[key], facts.baselines.get("concat", {}).get(key)
+    concat = facts.variant.replace(facts.of.fusion, "concat").removesuffix("_causal")
+    ours, plain = facts.metrics[key], facts.baselines.get(concat, {}).get(key)
     if plain is None or ours["sd"] is None or plain["sd"] is None:
         return ""
     difference = ours["mean"] - plain["mean"]

@@ -21,6 +21,8 @@ def subset_scores(model, recordings, classes, part):
             model, recordings, classes, part, lambda r, lost=lost: _without(r, lost)
         )
     for lead, label in enumerate(("first lead only", "second lead only")):
+        if "ecg" not in names:
+            continue  # Leads are modalities of their own.
         scores[label] = _score_with(
             model, recordings, classes, part, lambda r, lead=lead: _one_lead(r, lead)
         )

@@ -10,6 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
+import architecture
 import card
 import data
 import evaluate
@@ -17,12 +18,13 @@ import int8
 import numpy as np
 import scoring
 from detected import detected_scores
+from facts import Facts, metadata
 from missing import subset_scores
 from revise import revise
 
 from keras_mmfusion import presets
 from keras_mmfusion.datasets import mitbih
-from keras_mmfusion.models import BeatEnsemble
+from keras_mmfusion.models import FUSIONS, BeatEnsemble
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
@@ -34,6 +36,8 @@ PRESETS = {
     "atd_mitbih_causal": ("interpatient", "atd_causal"),
     "atd_mitbih_random": ("random_nlrav", "atd"),
     "step_mitbih_random": ("random_nlrav", "step"),
+    # Of the leads, as in the paper: reconstruction first.
+    "cascade_mitbih": ("interpatient", "leads_cascade_pretrained"),
 }
 BASELINES = ("ecg", "image", "rhythm", "shape", "concat", "atd", "step")
 
@@ -54,8 +58,7 @@ def main():
 
 def release(name, args):
     protocol, variant = PRESETS[name]
-    # The causal model is compared with the one that sees the future, no other.
-    beside = ("atd",) if variant.endswith("_causal") else BASELINES
+    beside = baselines_of(variant)
     variants = (variant, *(b for b in beside if b != variant))
     scores = scores_of(args, protocol, variants)
     seeds, chosen, validation = choose(args, protocol, variant)
@@ -68,7 +71,7 @@ def release(name, args):
     classes, part = data.classes_of(protocol), scoring.held_out(protocol)
     _, confusion = scoring.score(predictions, recordings, classes, part)
     detected = detected_scores(model, args.data) if protocol == "interpatient" else {}
-    facts = card.Facts(
+    found = Facts(
         name=name,
         protocol=protocol,
         variant=variant,
@@ -90,40 +93,51 @@ def release(name, args):
     folder = Path(args.zoo) / name
     in_8_bits = int8.read(folder)
     if args.card:
-        revise_card(folder, model, facts)
+        revise_card(folder, model, found)
     else:
         presets.save(
             model,
             folder,
-            metadata=card.metadata(facts),
+            metadata=metadata(found),
             golden=golden_beats(model, recordings),
             files={
-                "README.md": card.text(facts),
-                "confusion.png": card.confusion_picture(facts),
+                "README.md": card.text(found),
+                "confusion.png": card.confusion_picture(found),
                 "train_log.csv": runs[0] / "train_log.csv",
             },
             overwrite=True,
         )
     keep_int8(folder, in_8_bits)
-    measured = {variant: facts.metrics, **facts.baselines}
-    write_rows(args.zoo, protocol, measured, {variant: facts.released})
-    if facts.aami5:
-        write_rows(args.zoo, "random_aami5", facts.aami5)
+    measured = {variant: found.metrics, **found.baselines}
+    write_rows(args.zoo, protocol, measured, {variant: found.released})
+    if found.aami5:
+        write_rows(args.zoo, "random_aami5", found.aami5)
     print(f"{name}: seeds {seeds} released in {folder}")
 
 
-def revise_card(folder, model, facts):
+def baselines_of(variant):
+    """Names of the variants that a preset is compared with."""
+    of = architecture.parse(variant)
+    if of.modalities == architecture.LEADS:
+        fusions = [f"leads_{fusion}" for fusion in FUSIONS]
+        alone = [f"leads_{name}" for name in architecture.LEADS]
+        return (*alone, *fusions, *(f"{fusion}_pretrained" for fusion in fusions))
+    # The causal model is compared with the one that sees the future, no other.
+    return ("atd",) if of.causal else BASELINES
+
+
+def revise_card(folder, model, found):
     """New figures for the weights that are in the folder, such as of more baselines."""
     kept = presets.load(folder).get_weights()
     pairs = zip(kept, model.get_weights(), strict=True)
     if not all(np.array_equal(ours, theirs) for ours, theirs in pairs):
         raise SystemExit(
-            f"The weights in {folder} must be those of seeds {facts.seeds}. Received: "
+            f"The weights in {folder} must be those of seeds {found.seeds}. Received: "
             "others. Leave out --card to release these."
         )
-    new = card.metadata(facts)
+    new = metadata(found)
     changes = {key: new[key] for key in ("metrics", "baselines")}
-    revise(folder, changes, {"README.md": card.text(facts).encode("utf-8")})
+    revise(folder, changes, {"README.md": card.text(found).encode("utf-8")})
 
 
 def keep_int8(folder, facts):
