@@ -26,9 +26,11 @@ METRICS = {
     **{f"mse_{h}": f"MSE, {h} steps" for h in (96, 192, 336, 720)},
     "mae_96": "MAE, 96 steps",
     "mae_720": "MAE, 720 steps",
+    "mse": "MSE, all",
+    **{f"mse_channel_{n}": f"MSE, channel {n}" for n in (1, 2, 3)},
 }
 IN_README = ("accuracy", "macro_f1_nsv", "macro_f1", "S_f1", "V_f1")
-IN_README += ("mse_96", "mse_192", "mse_336", "mse_720")
+IN_README += ("mse_96", "mse_192", "mse_336", "mse_720", "mse")
 NONE_YET = "There are no trained presets yet."
 
 
@@ -146,7 +148,7 @@ def comparisons(presets):
 
 def named(models, preset):
     """Models by what a reader calls them."""
-    if preset.get("task") == "forecasting":
+    if preset.get("task") in ("forecasting", "reconstruction"):
         return models
     return {
         f"{name} alone" if name in preset["inputs"] else f"{name}, all modalities": m
@@ -209,8 +211,10 @@ def number(value):
         return ""
     if not isinstance(value, dict):
         return f"{value:.3f}" if isinstance(value, (int, float)) else str(value)
-    spread = value.get("sd")
-    return f"{value['mean']:.3f}" + (f" ± {spread:.3f}" if spread is not None else "")
+    # Small errors need their digits.
+    digits = 5 if abs(value["mean"]) < 0.01 else 3
+    text, spread = f"{value['mean']:.{digits}f}", value.get("sd")
+    return text if spread is None else f"{text} ± {spread:.{digits}f}"
 
 
 def spread_note(found):
