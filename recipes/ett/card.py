@@ -129,6 +129,12 @@ def _others(models, ours):
     return {name: found for name, found in models.items() if name != ours}
 
 
+def horizons_of(metrics):
+    """Those of `mse_<horizon>`, in order; in the metadata the main one comes first."""
+    found = [k.removeprefix("mse_") for k in metrics if k.startswith("mse_")]
+    return sorted(found, key=int)
+
+
 def limitations(facts):
     return [
         "One transformer station, two years, hourly values: columns must have its "
@@ -216,8 +222,7 @@ def text(facts):
 
 
 def _table(models, ours, label=None):
-    horizons = [k.removeprefix("mse_") for k in next(iter(models.values()))]
-    horizons = [h for h in horizons if h.isdigit()]
+    horizons = horizons_of(next(iter(models.values())))
     head = ["model", "n", *horizons]
     rows = [head, ["---", *["--:"] * (len(head) - 1)]]
     for name, found in models.items():
@@ -279,7 +284,7 @@ def _choice_text(run):
 
 def _released(facts, protocol):
     found = facts.released[protocol]
-    horizons = [k.removeprefix("mse_") for k in found if k.startswith("mse_")]
+    horizons = horizons_of(found)
     return ", ".join(
         f"{found[f'mse_{h}']:.4f} / {found[f'mae_{h}']:.4f} ({h})" for h in horizons
     )
