@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import small
+from backends import only_on
 from harness import assert_close
 
 from keras_mmfusion.models import FUSIONS, FusionAutoencoder, FusionClassifier, mcwsa
@@ -178,6 +179,7 @@ def test_names_are_checked():
 # MCWSA.
 
 
+@only_on("torch")  # where nothing has to be compiled; its layers are tried on all
 def test_mcwsa_at_a_small_width():
     """Sizes are the paper's but for the width of the code."""
     model = mcwsa(width=8, fusion="concat")

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from backends import run
+from backends import in_turn, run
 from harness import assert_close
 
 from keras_mmfusion.layers import NLinear
@@ -191,7 +191,13 @@ def test_the_fusion_is_worse_in_no_part():
         model.fit_shrinkage(x, y, parts=41)
 
 
-@pytest.mark.parametrize("fusion", ["atd", "step", "concat", "cross_attention", "lmf"])
+@pytest.mark.parametrize(
+    "fusion",
+    in_turn(
+        pytest.param(name, id=name)
+        for name in ("atd", "step", "concat", "cross_attention", "lmf")
+    ),
+)
 def test_every_fusion_saved_and_loaded(tmp_path, fusion):
     options = {"num_heads": 2} if fusion in ("atd", "step", "cross_attention") else None
     model = trained(forecaster(fusion=fusion, fusion_options=options), steps=2)
