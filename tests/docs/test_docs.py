@@ -166,7 +166,7 @@ def test_tables_from_a_zoo(tmp_path):
     metadata = {
         "name": "some",
         "parameters": 1234,
-        "files": {"a": {"bytes": 1_500_000}},
+        "files": {"model.weights.h5": {"bytes": 1_500_000}},
         "inputs": {"ecg": {}, "rhythm": {}},
         "dataset": {"split": "DS1 to DS2"},
         "metrics": {"interpatient": {"accuracy": accuracy, "S_f1": 0.5}},
