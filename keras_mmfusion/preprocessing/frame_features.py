@@ -165,8 +165,7 @@ def read_frames(path, every=1, start=0.0, end=None):
         import av
     except ImportError as error:
         raise ImportError(
-            "Reading videos needs the package PyAV: pip install "
-            "'keras_mmfusion[video]'"
+            "Reading videos needs the package PyAV: pip install 'keras_mmfusion[video]'"
         ) from error
     path = Path(path)
     if not path.is_file():
