@@ -438,3 +438,16 @@ def test_causal_inputs_at_another_rate_look_ahead_forty_milliseconds(record):
 def test_offline_inputs_do_know_the_future(record, offline, name):
     inputs = BeatPreprocessor()(cut_off(record, 200)).modalities[name]
     assert np.abs(inputs[:201] - offline[name][:201]).max() > 1e-3
+
+
+def test_leads_as_modalities_of_their_own():
+    """Only if asked: a model of four modalities takes no more than these."""
+    times = 0.8 * np.arange(20)
+    waves = np.random.default_rng(0).normal(size=(20, 128, 2)).astype("float32")
+    plain = BeatPreprocessor().describe(waves, times)
+    assert list(plain) == ["ecg", "image", "rhythm", "shape"]
+    prepare = BeatPreprocessor(separate_leads=True)
+    found = BeatPreprocessor.from_config(prepare.get_config()).describe(waves, times)
+    assert list(found) == [*plain, "lead_1", "lead_2"]
+    np.testing.assert_array_equal(found["lead_2"][..., 0], waves[..., 1])
+    np.testing.assert_array_equal(found["lead_2"][..., 1], plain["ecg"][..., 3])

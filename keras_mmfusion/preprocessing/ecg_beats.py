@@ -55,6 +55,8 @@ class BeatPreprocessor:
             A beat is then complete `length * step / fs - before` seconds after
             its R peak; resampling from another rate looks 40 ms further.
             Defaults to `False`.
+        separate_leads: bool. Whether each lead is a modality, too.
+            Defaults to `False`.
 
     Call arguments:
         record: `ECGRecord` with beats.
@@ -66,8 +68,8 @@ class BeatPreprocessor:
         in millivolts, waveforms then template differences; `"image"`,
         `(beats, length, num_leads)`, the waveforms from which a model draws
         pictures; `"rhythm"`, `(beats, 2)`, without unit; `"shape"`,
-        `(beats, 5 * num_leads)`, see `shape_features`; and what `"ecg"` holds, lead by
-        lead: `"lead_1"`, `"lead_2"`, …, `(beats, length, 2)`.
+        `(beats, 5 * num_leads)`, see `shape_features`. With `separate_leads` also what
+        `"ecg"` holds, lead by lead: `"lead_1"`, `"lead_2"`, …, `(beats, length, 2)`.
 
     Raises:
         RecordError: No beats, a rate below 100 Hz, or an unknown lead.
@@ -91,6 +93,7 @@ class BeatPreprocessor:
         band=(0.5, 40.0),
         num_leads=2,
         causal=False,
+        separate_leads=False,
     ):
         self.fs = float(fs)
         self.step = int(step)
@@ -99,6 +102,7 @@ class BeatPreprocessor:
         self.band = tuple(band)
         self.num_leads = int(num_leads)
         self.causal = bool(causal)
+        self.separate_leads = bool(separate_leads)
 
     def get_config(self):
         return {
@@ -109,6 +113,7 @@ class BeatPreprocessor:
             "band": list(self.band),
             "num_leads": self.num_leads,
             "causal": self.causal,
+            "separate_leads": self.separate_leads,
         }
 
     @classmethod
@@ -166,7 +171,7 @@ class BeatPreprocessor:
         ecg = np.concatenate([waves, differences], axis=-1)
         leads = {
             f"lead_{lead + 1}": ecg[..., lead :: self.num_leads]
-            for lead in range(self.num_leads)
+            for lead in range(self.num_leads if self.separate_leads else 0)
         }
         return {
             "ecg": ecg,

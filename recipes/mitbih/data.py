@@ -41,7 +41,7 @@ def load(protocol, preprocessor=None, data_dir=None, records=None):
     if records is None:
         interpatient = protocol == "interpatient"
         records = mitbih.DS1 + mitbih.DS2 if interpatient else mitbih.RECORDS
-    preprocessor = preprocessor or BeatPreprocessor()
+    preprocessor = preprocessor or BeatPreprocessor(separate_leads=True)
     recordings = []
     for record in mitbih.load_mitbih(records, data_dir):
         if protocol == "random_nlrav":

@@ -77,7 +77,8 @@ def build(protocol, variant):
     model = architecture.build(
         data.classes_of(protocol), of.fusion, of.modalities, of.causal
     )
-    model.preprocessor = BeatPreprocessor(causal=of.causal)
+    separate = not set(of.modalities) <= set(architecture.MODALITIES)
+    model.preprocessor = BeatPreprocessor(causal=of.causal, separate_leads=separate)
     return model
 
 
@@ -89,7 +90,7 @@ def load_once(protocol, causal, data_dir):
     key = protocol, causal
     if key not in _loaded:
         records = mitbih.DS2 if protocol == "interpatient" else None
-        preprocessor = BeatPreprocessor(causal=causal)
+        preprocessor = BeatPreprocessor(causal=causal, separate_leads=True)
         _loaded[key] = data.load(protocol, preprocessor, data_dir, records)
     return _loaded[key]
 

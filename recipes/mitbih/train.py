@@ -42,7 +42,7 @@ def main():
         devices = keras.distribution.list_devices()[: args.devices]
         keras.distribution.set_distribution(keras.distribution.DataParallel(devices))
     keras.config.set_dtype_policy(args.precision)
-    preprocessor = BeatPreprocessor(causal=args.causal)
+    preprocessor = BeatPreprocessor(causal=args.causal, separate_leads=args.leads)
     recordings = data.load(args.protocol, preprocessor, args.data, args.records)
     for seed in args.seeds:
         for fold in range(len(mitbih.FOLDS)) if args.folds else [None]:
