@@ -43,6 +43,7 @@ def test_new_figures_and_the_same_model(folder, monkeypatch):
         text=lambda facts: "# small, again\n",
     )
     monkeypatch.setattr(release, "card", recipe)
+    monkeypatch.setattr(release, "metadata", recipe.metadata)
     before = contents(folder)
     release.revise_card(folder, make(0), SimpleNamespace(seeds=[0]))
     after, info = contents(folder), presets.info(folder)
