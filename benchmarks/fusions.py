@@ -33,8 +33,8 @@ OPTIONS = {
     "tfn": {"activation": "relu"},
 }
 SMOKE_OPTIONS = {"mult": {"stream_dim": 30, "num_heads": 2, "num_layers": 1}}
-# The attention that fusions are made of, in the cascade of `minimal.py`: what there
-# is of `CascadeMHA`, which takes this place once it is a layer.
+# The attention that fusions are made of, in the cascade of `minimal.py`: one order and
+# one direction of `CascadeMHA`, as it can be written by hand.
 CASCADE = "attention"
 # Fusions that are compared with the cascade written by hand.
 ATTENDING = (CASCADE, "cascade", "atd", "step", "cross_attention")
