@@ -19,7 +19,8 @@ def attention_map(model, x, sample=0, head=None, only=None):
 
     Args:
         model: `FusionClassifier` or `BeatClassifier` whose fusion has attention:
-            `"atd"`, `"step"`, `"cascade"`, `"mult"`, `"cross_attention"`.
+            `"atd"`, `"step"`, `"cascade"`, `"zoom_shift"`, `"mult"`,
+            `"cross_attention"`.
         x: dict of arrays, as for `model.predict`.
         sample: int. The sample to draw. Defaults to `0`.
         head: int. The head to draw. Defaults to `None`, the mean over heads.

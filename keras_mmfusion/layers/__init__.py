@@ -3,6 +3,7 @@
 from keras_mmfusion.layers.add_noise import AddNoise as AddNoise
 from keras_mmfusion.layers.atd_encoder import ATDEncoder as ATDEncoder
 from keras_mmfusion.layers.atd_fusion import ATDFusion as ATDFusion
+from keras_mmfusion.layers.atd_guide import ATDGuide as ATDGuide
 from keras_mmfusion.layers.cascade_mha import CascadeMHA as CascadeMHA
 from keras_mmfusion.layers.concat_fusion import ConcatFusion as ConcatFusion
 from keras_mmfusion.layers.conv_lstm_fusion import ConvLSTMFusion as ConvLSTMFusion
@@ -44,10 +45,12 @@ from keras_mmfusion.layers.temporal_pyramid_pooling import (
     TemporalPyramidPooling as TemporalPyramidPooling,
 )
 from keras_mmfusion.layers.tensor_fusion import TensorFusion as TensorFusion
+from keras_mmfusion.layers.zoom_shift_fusion import ZoomShiftFusion as ZoomShiftFusion
 
 __all__ = [
     "ATDEncoder",
     "ATDFusion",
+    "ATDGuide",
     "AddNoise",
     "CascadeMHA",
     "ConcatFusion",
@@ -76,4 +79,5 @@ __all__ = [
     "StepFusion",
     "TemporalPyramidPooling",
     "TensorFusion",
+    "ZoomShiftFusion",
 ]

@@ -32,7 +32,7 @@ def attention_scores(model, fusion, x, **kwargs):
     if not names:
         raise ValueError(
             "`attention_scores` needs a fusion with attention, such as 'atd', 'step', "
-            "'cascade', 'mult' or 'cross_attention'. "
+            "'cascade', 'zoom_shift', 'mult' or 'cross_attention'. "
             f"Received: a model that fuses by {type(fusion).__name__}."
         )
     model.check_inputs(x)

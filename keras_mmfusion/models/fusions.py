@@ -10,6 +10,7 @@ from keras_mmfusion.layers.low_rank_fusion import LowRankFusion
 from keras_mmfusion.layers.mult_fusion import MulTFusion
 from keras_mmfusion.layers.step_fusion import StepFusion
 from keras_mmfusion.layers.tensor_fusion import TensorFusion
+from keras_mmfusion.layers.zoom_shift_fusion import ZoomShiftFusion
 from keras_mmfusion.models._network_fusion import NetworkFusion
 
 FUSIONS = {
@@ -21,6 +22,7 @@ FUSIONS = {
     "lmf": LowRankFusion,
     "mult": MulTFusion,
     "tfn": TensorFusion,
+    "zoom_shift": ZoomShiftFusion,
 }
 POOLED = ("lmf", "tfn")
 

@@ -28,7 +28,7 @@ SHAPES = {
 }
 MODALITIES = ("ecg", "image", "rhythm", "shape")
 LEADS = ("lead_1", "lead_2", "rhythm")
-HEADS = ("atd", "step", "cascade", "cross_attention", "mult")
+HEADS = ("atd", "step", "cascade", "zoom_shift", "cross_attention", "mult")
 WIDTH = 48
 
 
@@ -60,7 +60,7 @@ def parse(name):
 def build(classes, fusion="atd", modalities=MODALITIES, causal=False):
     """A beat classifier over `modalities`, fused by `fusion`."""
     options = {"num_heads": 4} if fusion in HEADS else {}
-    if causal and fusion in ("atd", "step", "cross_attention", "mult"):
+    if causal and fusion in HEADS:
         options["causal"] = True
     return BeatClassifier(
         inputs={name: (SEGMENT, *SHAPES[name]) for name in modalities},

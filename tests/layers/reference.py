@@ -90,6 +90,22 @@ def atd(weights, x1, x2, heads, double=False, prefix="fold_0_step_0/", part=None
     return transformed + alpha * first + (1 - alpha) * second, scores
 
 
+def atd_guide(weights, x, modality, prefix="", conditional=True, statistics=None):
+    """Calibrated features of one modality, by its moving statistics unless given."""
+    w = below(weights, prefix) if prefix else weights
+    mean, variance = statistics or (
+        w[f"standardization_{modality}/moving_mean"],
+        w[f"standardization_{modality}/moving_variance"],
+    )
+    standard = (x - mean) / np.sqrt(variance + 1e-3)
+    if not conditional:
+        return standard
+    embedded = np.broadcast_to(w["embedding/embeddings"][modality], (*x.shape[:2], 8))
+    hidden = gelu(dense(np.concatenate([x, embedded], -1), w, "ff_in"))
+    zoom, shift = np.split(dense(hidden, w, "ff_out"), 2, -1)
+    return (1 + zoom) * standard + shift
+
+
 def conv(x, weights, name, causal):
     kernel = weights[f"{name}/kernel"]
     size = len(kernel)

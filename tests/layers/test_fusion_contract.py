@@ -15,8 +15,9 @@ OPTIONS = {
     "cascade": {"num_heads": 2, "orders": "canonical"},
     "mult": {"num_heads": 2, "num_layers": 1, "memory_layers": 1},
     "tfn": {"max_size": 60},
+    "zoom_shift": {"num_heads": 2},
 }
-CAUSAL = ("atd", "step", "cascade", "cross_attention", "mult")
+CAUSAL = ("atd", "step", "cascade", "cross_attention", "mult", "zoom_shift")
 PAIR = ((2, 5, 4), (2, 8, 3))
 
 

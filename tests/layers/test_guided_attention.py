@@ -13,7 +13,7 @@ from keras_mmfusion.models.fusions import FUSIONS, get_fusion
 
 # The second sample has no key at all, the third none before its third step.
 MASK = np.array([[1, 1, 0, 1, 0], [0, 0, 0, 0, 0], [0, 0, 1, 1, 1]], bool)
-ATTENDING = ("atd", "step", "cascade", "cross_attention", "mult")
+ATTENDING = ("atd", "step", "cascade", "cross_attention", "mult", "zoom_shift")
 
 
 @pytest.mark.parametrize("masked", [False, True])

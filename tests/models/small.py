@@ -12,6 +12,7 @@ OPTIONS = {
     "step": HEADS,
     "cross_attention": HEADS,
     "cascade": HEADS,
+    "zoom_shift": HEADS,
     "mult": {**HEADS, "num_layers": 1, "memory_layers": 1, "stream_dim": 4},
 }
 

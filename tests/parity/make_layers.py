@@ -51,6 +51,9 @@ CASES = {
     ),
     "cross_attention": (lambda: L.CrossAttentionFusion(8, 2), PAIR, MASKS),
     "mult": (lambda: L.MulTFusion(6, 2, 1, 1, stream_dim=4), PAIR, MASKS),
+    "zoom_shift": (lambda: L.ZoomShiftFusion(8, 2), [*PAIR, (2, 5, 2)], None),
+    "zoom_shift_masked": (lambda: L.ZoomShiftFusion(8, 2), PAIR, MASKS),
+    "atd_guide": (lambda: L.ATDGuide(ff_dim=6), [(2, 5, 4), (2, 8, 4)], MASKS),
     "modality_dropout": (lambda: L.ModalityDropout(0.5), PAIR, MASKS),
     "gaf": (lambda: L.GramianAngularField(6), [(2, 15, 2)], None),
     "gaf_difference": (
