@@ -11,3 +11,10 @@ from keras_mmfusion.metrics.emotion_metrics import (
     unweighted_accuracy as unweighted_accuracy,
 )
 from keras_mmfusion.metrics.forecast_metrics import forecast_metrics as forecast_metrics
+from keras_mmfusion.metrics.retrieval_metrics import (
+    RetrievalMetrics as RetrievalMetrics,
+)
+from keras_mmfusion.metrics.retrieval_metrics import (
+    retrieval_metrics as retrieval_metrics,
+)
+from keras_mmfusion.metrics.retrieval_metrics import retrieval_ranks as retrieval_ranks
