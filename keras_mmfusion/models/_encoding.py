@@ -5,7 +5,7 @@ import inspect
 import keras
 
 from keras_mmfusion.layers.modality_dropout import ModalityDropout
-from keras_mmfusion.models._missing import AttachMask, SplitMissing
+from keras_mmfusion.models._missing import AttachMask, SplitMissing, TokenMask
 
 
 def check_encoders(inputs, encoders):
@@ -27,6 +27,16 @@ def check_encoders(inputs, encoders):
 def encode(name, tensor, encoder, policy, ranks=(3,)):
     """A modality without NaN, through its encoder, with a mask of what is there."""
     filled, present = SplitMissing(name=f"{name}_missing", dtype=policy)(tensor)
+    return _encoded(name, filled, present, encoder, policy, ranks)
+
+
+def encode_tokens(name, tensor, encoder, policy):
+    """Token numbers, 0 where there is none, through their encoder, with a mask."""
+    present = TokenMask(name=f"{name}_missing", dtype=policy)(tensor)
+    return _encoded(name, tensor, present, encoder, policy, (3,))
+
+
+def _encoded(name, filled, present, encoder, policy, ranks):
     if encoder is None:
         encoded = filled
     elif _takes_mask(encoder):

@@ -42,6 +42,20 @@ class SplitMissing(keras.layers.Layer):
 
 
 @register()
+class TokenMask(keras.layers.Layer):
+    """Which tokens `(batch, time)` are there: those that are not the padding, 0."""
+
+    def call(self, inputs):
+        return ops.not_equal(inputs, 0)
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(inputs.shape, dtype="bool")
+
+    def build(self, input_shape):
+        self.built = True
+
+
+@register()
 class AttachMask(keras.layers.Layer):
     """Give encoded features the mask of their modality, as a Keras mask.
 
@@ -80,6 +94,27 @@ class AttachMask(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape[0])
+
+    def build(self, input_shape):
+        self.built = True
+
+
+@register()
+class ShowMask(keras.layers.Layer):
+    """The mask of its input as an output: booleans `(batch, time)`."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def call(self, inputs, mask=None):
+        return ops.ones_like(inputs[:, :, 0], dtype="bool") if mask is None else mask
+
+    def compute_mask(self, inputs, mask=None):
+        return None
+
+    def compute_output_spec(self, inputs, mask=None):
+        return keras.KerasTensor(inputs.shape[:2], dtype="bool")
 
     def build(self, input_shape):
         self.built = True

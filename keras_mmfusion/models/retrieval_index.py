@@ -1,0 +1,113 @@
+"""What was encoded, to be searched."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class RetrievalIndex:
+    """Images or texts as `FusionRetriever` encodes them.
+
+    Attributes:
+        kind: `"image"` or `"text"`: what is in it, and is found.
+        embeddings: float32 array `(items, embedding_dim)`, unit vectors.
+        names: tuple of str, what each item is called; numbers unless given.
+        features: array `(items, time, dim)` of encoded items, from which the first
+            candidates of a search are ranked again, or None.
+        present: bool array `(items, time)`: which of these steps are valid, or None.
+
+    Example:
+
+    ```python
+    index = model.index_images(images, names=["a.png", "b.png"])
+    index.save("index.npz")
+    found = model.search("hot pepper", RetrievalIndex.load("index.npz"), k=1)
+    ```
+    """
+
+    kind: str
+    embeddings: np.ndarray
+    names: tuple
+    features: np.ndarray | None = None
+    present: np.ndarray | None = None
+
+    def __post_init__(self):
+        sizes = {len(self.names), len(self.embeddings)}
+        sizes |= {len(x) for x in (self.features, self.present) if x is not None}
+        if self.kind not in ("image", "text") or len(sizes) != 1:
+            raise ValueError(
+                "An index has a kind, 'image' or 'text', and as many names as items. "
+                f"Received: kind={self.kind!r}, {len(self.names)} names, "
+                f"{len(self.embeddings)} embeddings."
+            )
+
+    def __len__(self):
+        return len(self.names)
+
+    def save(self, path):
+        """Write a `.npz` file; one that is there is replaced once all is written."""
+        arrays = {"kind": np.array(self.kind), "embeddings": self.embeddings}
+        arrays["names"] = np.array(self.names, dtype=str)
+        if self.features is not None:
+            arrays |= {"features": self.features, "present": self.present}
+        path = Path(path)
+        part = path.with_name(f".{path.name}.part")
+        with part.open("wb") as file:
+            np.savez(file, **arrays)
+        part.replace(path)
+
+    @classmethod
+    def load(cls, path):
+        """The index that `save` wrote.
+
+        Raises:
+            ValueError: The file holds something else.
+        """
+        with np.load(path) as file:
+            arrays = dict(file)
+        try:
+            return cls(
+                kind=str(arrays.pop("kind")),
+                embeddings=arrays.pop("embeddings"),
+                names=tuple(arrays.pop("names").tolist()),
+                **arrays,
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(
+                f"{path} must be an index that `RetrievalIndex.save` has written. "
+                f"Received: a file without what belongs there ({error})."
+            ) from error
+
+
+@dataclass(frozen=True)
+class Found:
+    """The answers to one query, best first.
+
+    Attributes:
+        names: list of str.
+        items: int array `(k,)`, rows of the index.
+        similarities: float32 array `(k,)`, cosines. After re-ranking they need not
+            fall.
+    """
+
+    names: list
+    items: np.ndarray
+    similarities: np.ndarray
+
+
+def nearest(queries, embeddings, k):
+    """Rows of the `k` most similar embeddings to each query, best first; and cosines.
+
+    Among equals, the first one comes first.
+    """
+    cosines = queries @ embeddings.T
+    k = min(k, len(embeddings))
+    items = np.arange(len(embeddings))[None]
+    if k < len(embeddings):
+        items = np.sort(np.argpartition(-cosines, k - 1, axis=1)[:, :k], axis=1)
+    values = np.take_along_axis(cosines, np.broadcast_to(items, (len(queries), k)), 1)
+    order = np.argsort(-values, axis=1, kind="stable")
+    items = np.take_along_axis(np.broadcast_to(items, values.shape), order, axis=1)
+    return items, np.take_along_axis(values, order, axis=1)
