@@ -20,7 +20,7 @@ PAGE = ROOT / "docs" / "benchmarks.md"
 CHART = FOLDER / "benchmarks.svg"
 CALLS = {"forward": "forward", "step": "training step"}
 FILES = ("fusions", "cascade", "pictures", "attention_memory", "conv_lstm")
-FILES += ("forecasting",)
+FILES += ("forecasting", "parameters")
 # Processor time, since wall time tells what else the machine was doing.
 CLOCK = "cpu"
 # What is aimed at, as the largest ratio of our time to that of the reference.
@@ -84,6 +84,7 @@ def page(text, results):
         "memory": memory(results["attention_memory"]),
         "conv_lstm": conv_lstm(results["conv_lstm"]),
         "forecasting": forecasting(results["forecasting"]),
+        "parameters": parameters(results["parameters"]),
     }
     for name, content in blocks.items():
         text = replace_block(text, name, content)
@@ -315,6 +316,19 @@ def forecasting(rows):
     ]
     head = ["columns", "call", "model", "parameters", *BACKENDS.values()]
     return table(head, cells)
+
+
+def parameters(rows):
+    """Millions of weights of models, of their fusions, and of those of the paper."""
+    names = list(dict.fromkeys(row["encoders"] for row in rows))
+    lines = {}
+    for row in rows:
+        counts = [f"{int(row[key]) / 1e6:.1f}" for key in ("in_all", "of_fusion")]
+        cells = [*counts, row["reported"]]
+        lines.setdefault(f"`{row['fusion']}`", {})[row["encoders"]] = cells
+    cells = [[key, *(c for n in names for c in line[n])] for key, line in lines.items()]
+    heads = [f"{name}: {what}" for name in names for what in ("all", "fusion", "paper")]
+    return table(["fusion", *heads], cells)
 
 
 def memory(rows):

@@ -99,6 +99,23 @@ def test_all_fusions_are_measured():
         assert np.isfinite(keras.ops.convert_to_numpy(layer(streams))).all()
 
 
+@once
+def test_parameters():
+    """The table names all fusions, and its numbers are those of the models."""
+    from keras_mmfusion.models.fusions import FUSIONS
+
+    parameters = load("parameters")
+    path = ROOT / "docs" / "benchmarks" / "parameters.csv"
+    rows = list(csv.DictReader(path.open(encoding="utf-8")))
+    sizes = ("cnn_lstm", "transformer_vit")
+    expected = [(size, fusion) for size in sizes for fusion in FUSIONS]
+    assert [(row["encoders"], row["fusion"]) for row in rows] == expected
+    for row in rows:
+        if row["encoders"] == "cnn_lstm" or row["fusion"] == "atd":
+            count = parameters.count(row["encoders"], row["fusion"])
+            assert list(map(str, count)) == list(row.values())
+
+
 def test_what_is_no_checkout_is_refused(tmp_path):
     with pytest.raises(ValueError, match="checkout of a fusion has one of the files"):
         load("originals").find([str(tmp_path)])

@@ -11,5 +11,6 @@ from keras_mmfusion.models.fusion_retriever import FusionRetriever as FusionRetr
 from keras_mmfusion.models.fusions import FUSIONS as FUSIONS
 from keras_mmfusion.models.fusions import get_fusion as get_fusion
 from keras_mmfusion.models.mcwsa import mcwsa as mcwsa
+from keras_mmfusion.models.paper_retriever import paper_retriever as paper_retriever
 from keras_mmfusion.models.retrieval_index import Found as Found
 from keras_mmfusion.models.retrieval_index import RetrievalIndex as RetrievalIndex
