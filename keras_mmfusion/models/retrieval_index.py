@@ -21,9 +21,13 @@ class RetrievalIndex:
     Example:
 
     ```python
-    index = model.index_images(images, names=["a.png", "b.png"])
-    index.save("index.npz")
-    found = model.search("hot pepper", RetrievalIndex.load("index.npz"), k=1)
+    import numpy as np
+    from keras_mmfusion.models import RetrievalIndex
+
+    # As `model.index_images(images, names=[...])` returns it.
+    vectors = np.eye(2, dtype="float32")
+    RetrievalIndex("image", vectors, ("a.png", "b.png")).save("index.npz")
+    assert RetrievalIndex.load("index.npz").names == ("a.png", "b.png")
     ```
     """
 
