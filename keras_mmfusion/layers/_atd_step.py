@@ -5,13 +5,14 @@ import math
 import keras
 from keras import ops
 
-from keras_mmfusion.layers import _alignment
-from keras_mmfusion.layers._composite_layer import (
+from keras_mmfusion._checks import (
     check_choice,
+    check_heads,
     check_positive_int,
     check_rate,
-    zero_where_masked,
 )
+from keras_mmfusion.layers import _alignment
+from keras_mmfusion.layers._composite_layer import zero_where_masked
 from keras_mmfusion.layers._fusion_layer import FusionLayer, alignment_of
 from keras_mmfusion.layers._guided_attention import guided_attention
 
@@ -37,11 +38,7 @@ class ATDBase(FusionLayer):
         check_positive_int(num_heads=num_heads, ff_dim=ff_dim)
         check_choice(("scalar", "feature"), alpha=alpha)
         check_rate(dropout=dropout)
-        if dim % num_heads:
-            raise ValueError(
-                "`dim` must be a multiple of `num_heads`. "
-                f"Received: dim={dim}, num_heads={num_heads}"
-            )
+        check_heads(num_heads, dim=dim)
         self.num_heads = num_heads
         self.ff_dim = ff_dim
         self.alpha = alpha

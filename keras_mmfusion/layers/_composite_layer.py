@@ -1,4 +1,4 @@
-"""Base of every layer here that owns other layers, and small checks they share."""
+"""Base of every layer here that owns other layers, and zeroing by masks."""
 
 import keras
 from keras import ops
@@ -50,42 +50,6 @@ class CompositeLayer(keras.layers.Layer):
                 keras.dtype_policies.DTypePolicyMap(self.dtype_policy.name, quantized)
             )
         return config
-
-
-def check_positive_int(**values):
-    """Raise unless every value is an int of at least 1."""
-    for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(
-                f"`{name}` must be a positive integer. Received: {name}={value!r}"
-            )
-
-
-def check_rate(**values):
-    """Raise unless every value is in [0, 1)."""
-    for name, value in values.items():
-        if not isinstance(value, (int, float)) or not 0 <= value < 1:
-            raise ValueError(
-                f"`{name}` must be a number in [0, 1). Received: {name}={value!r}"
-            )
-
-
-def check_choice(choices, **values):
-    """Raise unless every value is one of `choices`."""
-    for name, value in values.items():
-        if value not in choices:
-            raise ValueError(
-                f"`{name}` must be one of {list(choices)}. Received: {name}={value!r}"
-            )
-
-
-def positive_ints(name, values):
-    """Return a tuple of positive integers from an int, a list or a tuple."""
-    values = tuple(values) if isinstance(values, (list, tuple)) else (values,)
-    if not values:
-        raise ValueError(f"`{name}` must not be empty. Received: {name}={values!r}")
-    check_positive_int(**{f"{name}[{i}]": v for i, v in enumerate(values)})
-    return values
 
 
 def zero_where_masked(x, mask):

@@ -2,12 +2,8 @@
 
 import keras
 
-from keras_mmfusion.layers._composite_layer import (
-    CompositeLayer,
-    check_choice,
-    check_positive_int,
-    positive_ints,
-)
+from keras_mmfusion._checks import check_choice, check_positive_int, positive_ints
+from keras_mmfusion.layers._composite_layer import CompositeLayer
 
 
 class ConvLSTMBase(CompositeLayer):

@@ -3,13 +3,9 @@
 import keras
 from keras import ops
 
+from keras_mmfusion._checks import check_choice, check_positive_int
 from keras_mmfusion.layers import _alignment
-from keras_mmfusion.layers._composite_layer import (
-    CompositeLayer,
-    check_choice,
-    check_positive_int,
-    zero_where_masked,
-)
+from keras_mmfusion.layers._composite_layer import CompositeLayer, zero_where_masked
 
 
 class FusionLayer(CompositeLayer):

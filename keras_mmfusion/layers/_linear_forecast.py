@@ -4,8 +4,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_mmfusion._checks import check_positive_int
 from keras_mmfusion._horizons import groups_of_steps, parts_of
-from keras_mmfusion.layers._composite_layer import CompositeLayer, check_positive_int
+from keras_mmfusion.layers._composite_layer import CompositeLayer
 from keras_mmfusion.layers._ridge import RidgeSums, best_fits, surely_better
 
 # Penalties that are tried by default, see `fit_closed_form`.

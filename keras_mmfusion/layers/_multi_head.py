@@ -78,13 +78,3 @@ class MultiHead(CompositeLayer):
             answered = answered_steps(source_mask, self.causal)
             output = zero_where_masked(output, answered)
         return (output, weights) if with_weights else output
-
-
-def check_heads(num_heads, **dims):
-    """Raise unless every dim is a multiple of `num_heads`."""
-    for name, dim in dims.items():
-        if dim % num_heads:
-            raise ValueError(
-                f"`{name}` must be a multiple of `num_heads`. "
-                f"Received: {name}={dim}, num_heads={num_heads}"
-            )

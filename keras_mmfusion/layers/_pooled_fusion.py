@@ -2,8 +2,9 @@
 
 from keras import ops
 
+from keras_mmfusion._checks import check_choice
 from keras_mmfusion.layers import _alignment
-from keras_mmfusion.layers._composite_layer import check_choice, zero_where_masked
+from keras_mmfusion.layers._composite_layer import zero_where_masked
 from keras_mmfusion.layers._fusion_layer import FusionLayer
 
 

@@ -5,13 +5,9 @@ import math
 import keras
 from keras import ops
 
+from keras_mmfusion._checks import check_positive_int, check_rate
 from keras_mmfusion._serialization import register
-from keras_mmfusion.layers._composite_layer import (
-    CompositeLayer,
-    check_positive_int,
-    check_rate,
-    zero_where_masked,
-)
+from keras_mmfusion.layers._composite_layer import CompositeLayer, zero_where_masked
 from keras_mmfusion.layers._crossmodal import CrossmodalBlock
 
 

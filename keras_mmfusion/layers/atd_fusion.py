@@ -1,9 +1,9 @@
 """Alternative Telescopic Displacement."""
 
+from keras_mmfusion._checks import check_positive_int
 from keras_mmfusion._serialization import register
 from keras_mmfusion.layers import _alignment
 from keras_mmfusion.layers._atd_step import ATDBase, ATDStep
-from keras_mmfusion.layers._composite_layer import check_positive_int
 
 
 @register()

@@ -3,12 +3,9 @@
 import keras
 from keras import ops
 
+from keras_mmfusion._checks import check_positive_int, check_positive_number, check_rate
 from keras_mmfusion._serialization import register
-from keras_mmfusion.layers._composite_layer import (
-    CompositeLayer,
-    check_positive_int,
-    zero_where_masked,
-)
+from keras_mmfusion.layers._composite_layer import CompositeLayer, zero_where_masked
 from keras_mmfusion.layers._standardization import Standardization
 
 
@@ -86,14 +83,8 @@ class ATDGuide(CompositeLayer):
         if ff_dim is not None:
             check_positive_int(ff_dim=ff_dim)
         check_positive_int(embedding_dim=embedding_dim)
-        if not 0 <= momentum < 1:
-            raise ValueError(
-                f"`momentum` must be a number in [0, 1). Received: momentum={momentum}"
-            )
-        if not epsilon > 0:
-            raise ValueError(
-                f"`epsilon` must be a number above 0. Received: epsilon={epsilon}"
-            )
+        check_rate(momentum=momentum)
+        check_positive_number(epsilon=epsilon)
         self.conditional = bool(conditional)
         self.ff_dim = ff_dim
         self.embedding_dim = embedding_dim

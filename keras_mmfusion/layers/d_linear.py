@@ -2,8 +2,8 @@
 
 from keras import ops
 
+from keras_mmfusion._checks import check_positive_int
 from keras_mmfusion._serialization import register
-from keras_mmfusion.layers._composite_layer import check_positive_int
 from keras_mmfusion.layers._linear_forecast import LinearForecastBase
 
 

@@ -6,14 +6,15 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_mmfusion._serialization import register
-from keras_mmfusion.layers._composite_layer import (
+from keras_mmfusion._checks import (
+    check_band,
     check_choice,
     check_positive_int,
-    zero_where_masked,
+    check_positive_number,
 )
+from keras_mmfusion._serialization import register
+from keras_mmfusion.layers._composite_layer import zero_where_masked
 from keras_mmfusion.layers._deltas import all_of, deltas_of
-from keras_mmfusion.preprocessing._checks import check_band
 
 # A magnitude of zero counts as the root of this: the gradient stays finite.
 TINY = 1e-30
@@ -113,7 +114,7 @@ class LogMel(keras.layers.Layer):
         check_choice(("slaney", "htk"), mel=mel)
         check_choice(("hamming", "hann"), taper=taper)
         check_choice((1, 2), power=power)
-        _check_positive(rate=rate, window=window, hop=hop, floor=floor)
+        check_positive_number(rate=rate, window=window, hop=hop, floor=floor)
         check_band((lowest, highest), rate)
         self.rate = rate
         self.bands = bands
@@ -221,14 +222,6 @@ class LogMel(keras.layers.Layer):
             }
         )
         return config
-
-
-def _check_positive(**values):
-    for name, value in values.items():
-        if not 0 < value < math.inf:
-            raise ValueError(
-                f"`{name}` must be a positive number. Received: {name}={value!r}"
-            )
 
 
 def _triangles(bins, edges):

@@ -2,13 +2,9 @@
 
 import keras
 
+from keras_mmfusion._checks import check_rate, positive_ints
 from keras_mmfusion._serialization import register
-from keras_mmfusion.layers._composite_layer import (
-    CompositeLayer,
-    check_rate,
-    positive_ints,
-    zero_where_masked,
-)
+from keras_mmfusion.layers._composite_layer import CompositeLayer, zero_where_masked
 
 
 @register()

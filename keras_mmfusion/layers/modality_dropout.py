@@ -3,8 +3,9 @@
 import keras
 from keras import ops
 
+from keras_mmfusion._checks import check_rate
 from keras_mmfusion._serialization import register
-from keras_mmfusion.layers._composite_layer import check_rate, zero_where_masked
+from keras_mmfusion.layers._composite_layer import zero_where_masked
 
 
 @register()

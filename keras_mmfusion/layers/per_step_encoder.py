@@ -3,12 +3,9 @@
 import keras
 from keras import ops
 
+from keras_mmfusion._checks import check_choice
 from keras_mmfusion._serialization import register
-from keras_mmfusion.layers._composite_layer import (
-    CompositeLayer,
-    check_choice,
-    zero_where_masked,
-)
+from keras_mmfusion.layers._composite_layer import CompositeLayer, zero_where_masked
 
 
 @register()

@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
+from keras_mmfusion._checks import check_positive_int
 from keras_mmfusion._serialization import register
-from keras_mmfusion.layers._composite_layer import check_positive_int
 from keras_mmfusion.layers._pictures import as_if, check_series, segment_means
 
 THRESHOLDS = ("point", "distance")

@@ -5,15 +5,15 @@ import math
 import keras
 from keras import ops
 
-from keras_mmfusion._serialization import register
-from keras_mmfusion.layers._composite_layer import (
-    CompositeLayer,
+from keras_mmfusion._checks import (
+    check_heads,
     check_positive_int,
     check_rate,
     positive_ints,
-    zero_where_masked,
 )
-from keras_mmfusion.layers._multi_head import MultiHead, check_heads
+from keras_mmfusion._serialization import register
+from keras_mmfusion.layers._composite_layer import CompositeLayer, zero_where_masked
+from keras_mmfusion.layers._multi_head import MultiHead
 
 
 @register()

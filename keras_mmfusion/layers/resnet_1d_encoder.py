@@ -1,13 +1,13 @@
 """Residual convolutional encoder of a series."""
 
-from keras_mmfusion._serialization import register
-from keras_mmfusion.layers._composite_layer import (
-    CompositeLayer,
+from keras_mmfusion._checks import (
     check_choice,
     check_positive_int,
     check_rate,
     positive_ints,
 )
+from keras_mmfusion._serialization import register
+from keras_mmfusion.layers._composite_layer import CompositeLayer
 from keras_mmfusion.layers._residual_block import (
     NORMALIZATIONS,
     _ResidualBlock,

@@ -2,13 +2,10 @@
 
 import keras
 
+from keras_mmfusion._checks import check_heads, check_positive_int, check_rate
 from keras_mmfusion._serialization import register
 from keras_mmfusion.layers import _alignment
-from keras_mmfusion.layers._composite_layer import (
-    check_positive_int,
-    check_rate,
-    zero_where_masked,
-)
+from keras_mmfusion.layers._composite_layer import zero_where_masked
 from keras_mmfusion.layers._fusion_layer import FusionLayer, alignment_of
 from keras_mmfusion.layers._guided_attention import guided_attention
 
@@ -29,11 +26,7 @@ class _StepFold(FusionLayer):
         super().__init__(dim, alignment_of(causal, aligned), **kwargs)
         check_positive_int(num_heads=num_heads, kernel_size=kernel_size)
         check_rate(dropout=dropout)
-        if dim % num_heads:
-            raise ValueError(
-                "`dim` must be a multiple of `num_heads`. "
-                f"Received: dim={dim}, num_heads={num_heads}"
-            )
+        check_heads(num_heads, dim=dim)
         self.num_heads = num_heads
         self.kernel_size = kernel_size
         self.dropout = dropout

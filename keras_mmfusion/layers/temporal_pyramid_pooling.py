@@ -6,8 +6,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_mmfusion._checks import positive_ints
 from keras_mmfusion._serialization import register
-from keras_mmfusion.layers._composite_layer import positive_ints, zero_where_masked
+from keras_mmfusion.layers._composite_layer import zero_where_masked
 
 
 @register()

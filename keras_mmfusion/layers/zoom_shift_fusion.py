@@ -3,15 +3,12 @@
 import keras
 from keras import ops
 
+from keras_mmfusion._checks import check_heads, check_positive_int, check_rate
 from keras_mmfusion._serialization import register
 from keras_mmfusion.layers._alignment import resample
-from keras_mmfusion.layers._composite_layer import (
-    check_positive_int,
-    check_rate,
-    zero_where_masked,
-)
+from keras_mmfusion.layers._composite_layer import zero_where_masked
 from keras_mmfusion.layers._fusion_layer import FusionLayer, alignment_of
-from keras_mmfusion.layers._multi_head import MultiHead, check_heads
+from keras_mmfusion.layers._multi_head import MultiHead
 from keras_mmfusion.layers.atd_guide import ATDGuide
 
 

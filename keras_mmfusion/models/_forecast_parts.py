@@ -2,21 +2,19 @@
 
 import keras
 
+from keras_mmfusion._checks import check_choice
 from keras_mmfusion.layers import DLinear, LinearForecast, NLinear, SeasonalNaive
 from keras_mmfusion.models import _columns
-from keras_mmfusion.models._encoding import drop_modalities, encode
+from keras_mmfusion.models._encoding import encode
+from keras_mmfusion.models._fusing import fuse_modalities
 from keras_mmfusion.models._policies import policy_of
-from keras_mmfusion.models.fusions import get_fusion
 
 SKIPS = {"nlinear": NLinear, "dlinear": DLinear, "linear": LinearForecast}
 
 
 def check_shapes(shapes, skip):
     """The name of the covariates, or None; raise for what cannot be."""
-    if skip is not None and skip not in SKIPS:
-        raise ValueError(
-            f"`skip` must be one of {sorted(SKIPS)} or None. Received: skip={skip!r}"
-        )
+    check_choice((*sorted(SKIPS), None), skip=skip)
     first = next(iter(shapes.values()), ())
     if len(first) != 2 or None in first:
         raise ValueError(
@@ -42,7 +40,7 @@ def add_fusion(
 ):
     """Fused features of every column, `(batch * columns, time, dim)`, and the layer."""
     policy = policy_of(own_policy, "")
-    features = []
+    features = {}
     for name, tensor in tensors.items():
         if tuple(tensor.shape[1:]) == of_series:
             x = _columns.ColumnsToBatch(name=f"{name}_columns")(tensor)
@@ -50,16 +48,8 @@ def add_fusion(
         else:
             repeat = _columns.RepeatForColumns(of_series[1], name=f"{name}_columns")
             x = repeat(tensor)
-        features.append(encode(name, x, encoders[name], policy))
-    if len(features) == 1:
-        fuse = keras.layers.Dense(
-            dim, name="fusion", dtype=policy_of(own_policy, "fusion")
-        )
-        return fuse(features[0]), fuse
-    if any(keras.tree.flatten(modality_dropout)):
-        features = drop_modalities(list(tensors), features, modality_dropout, policy)
-    fuse = get_fusion(fusion, dim, options, dtype=own_policy)
-    return fuse(features), fuse
+        features[name] = encode(name, x, encoders[name], policy)
+    return fuse_modalities(features, fusion, dim, options, modality_dropout, own_policy)
 
 
 def add_skip(tensors, skip, horizon, own_policy):

@@ -3,13 +3,13 @@
 import keras
 
 from keras_mmfusion._serialization import register
-from keras_mmfusion.models._encoding import check_encoders, drop_modalities, encode
+from keras_mmfusion.models._encoding import check_encoders, encode
+from keras_mmfusion.models._fusing import fuse_modalities
 from keras_mmfusion.models._fusion_model import FusionModel, restored
 from keras_mmfusion.models._known_error import KnownSquaredError
 from keras_mmfusion.models._missing import DropMask
 from keras_mmfusion.models._policies import copy_weights, policy_of, with_quantized
 from keras_mmfusion.models.fusion_classifier import FusionClassifier
-from keras_mmfusion.models.fusions import get_fusion
 
 
 @register()
@@ -116,25 +116,21 @@ class FusionAutoencoder(FusionModel):
             name: keras.Input(shape, name=name, dtype="float32")
             for name, shape in inputs.items()
         }
-        features = [
-            encode(name, tensor, encoders[name], policy)
+        features = {
+            name: encode(name, tensor, encoders[name], policy)
             for name, tensor in tensors.items()
-        ]
-        if len(features) == 1:
-            features = features[0]
-            fuse = keras.layers.Dense(
-                dim, name="fusion", dtype=policy_of(own_policy, "fusion")
-            )
-        else:
-            if any(keras.tree.flatten(modality_dropout)):
-                features = drop_modalities(
-                    list(inputs), features, modality_dropout, policy
-                )
-            fuse = get_fusion(
-                fusion, dim, fusion_options, dtype=own_policy, every_step=True
-            )
+        }
+        fused, fuse = fuse_modalities(
+            features,
+            fusion,
+            dim,
+            fusion_options,
+            modality_dropout,
+            own_policy,
+            every_step=True,
+        )
         # Decoders see all of the code: what is masked in it is zero.
-        code = DropMask(name="fused", dtype=policy)(fuse(features))
+        code = DropMask(name="fused", dtype=policy)(fused)
         if bottleneck is not None:
             code = bottleneck(code)
         outputs = {

@@ -2,12 +2,14 @@
 
 import keras
 
+from keras_mmfusion._checks import check_choice
 from keras_mmfusion._serialization import register
-from keras_mmfusion.models._encoding import check_encoders, drop_modalities, encode
+from keras_mmfusion.models._encoding import check_encoders, encode
+from keras_mmfusion.models._fusing import fuse_modalities
 from keras_mmfusion.models._fusion_model import FusionModel, restored
 from keras_mmfusion.models._missing import MaskedMean
 from keras_mmfusion.models._policies import copy_weights, policy_of, with_quantized
-from keras_mmfusion.models.fusions import check_every_step, get_fusion
+from keras_mmfusion.models.fusions import check_every_step
 
 
 @register()
@@ -105,10 +107,7 @@ class FusionClassifier(FusionModel):
     ):
         inputs = {name: tuple(shape) for name, shape in dict(inputs).items()}
         check_encoders(inputs, encoders)
-        if pooling not in ("mean", None):
-            raise ValueError(
-                f"`pooling` must be 'mean' or None. Received: pooling={pooling!r}."
-            )
+        check_choice(("mean", None), pooling=pooling)
         # Maps tell how layers were quantised; those of layers with children go whole.
         own_policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
         policy = policy_of(own_policy, "")
@@ -118,30 +117,22 @@ class FusionClassifier(FusionModel):
         }
         # Fusion layers take sequences; a network may take images as well.
         ranks = (3, 4, 5) if isinstance(fusion, keras.Model) else (3,)
-        features = [
-            encode(name, tensor, encoders[name], policy, ranks)
+        features = {
+            name: encode(name, tensor, encoders[name], policy, ranks)
             for name, tensor in tensors.items()
-        ]
-        if len(features) == 1:
-            features = features[0]
-            fuse = keras.layers.Dense(
-                dim, name="fusion", dtype=policy_of(own_policy, "fusion")
-            )
-        else:
-            if any(keras.tree.flatten(modality_dropout)):
-                features = drop_modalities(
-                    list(inputs), features, modality_dropout, policy
-                )
-            fuse = get_fusion(
-                fusion,
-                dim,
-                fusion_options,
-                dtype=own_policy,
-                every_step=pooling is None,
-            )
-        x = fuse(features)
-        if pooling is None and len(inputs) > 1:
-            check_every_step(fuse, features[0].shape[1], x.shape[1])
+        }
+        x, fuse = fuse_modalities(
+            features,
+            fusion,
+            dim,
+            fusion_options,
+            modality_dropout,
+            own_policy,
+            every_step=pooling is None,
+        )
+        if pooling is None:
+            first = next(iter(features.values()))
+            check_every_step(fuse, first.shape[1], x.shape[1])
         if decoder is not None:
             x = decoder(x)
         if pooling == "mean":

@@ -4,9 +4,9 @@ from fractions import Fraction
 
 import numpy as np
 
+from keras_mmfusion._checks import check_band
 from keras_mmfusion._serialization import register
 from keras_mmfusion.datasets.ecg_record import RecordError
-from keras_mmfusion.preprocessing._checks import check_band
 from keras_mmfusion.preprocessing.spectrogram import mel_scale, spectrogram
 
 IMAGE_SIZE = 28

@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_mmfusion._checks import check_positive_int, positive_ints
 from keras_mmfusion.datasets.ecg_record import RecordError
 
 
@@ -61,7 +62,7 @@ class FrameFeatures:
     """
 
     def __init__(self, backbone, preprocess=None, size=None, batch_size=32):
-        _check_counts(batch_size=batch_size)
+        check_positive_int(batch_size=batch_size)
         shape = getattr(backbone, "input_shape", None)
         if not isinstance(shape, tuple) or len(shape) != 4 or shape[-1] != 3:
             raise ValueError(
@@ -72,8 +73,7 @@ class FrameFeatures:
         if size is None and None not in taken:
             size = taken
         if size is not None:
-            size = tuple(size)
-            _check_counts(**{f"size[{i}]": n for i, n in enumerate(size)})
+            size = positive_ints("size", tuple(size))
             if any(n not in (None, m) for n, m in zip(taken, size, strict=True)):
                 raise ValueError(
                     f"Expected a size that the network takes, {taken}. Received: "
@@ -156,7 +156,7 @@ def read_frames(path, every=1, start=0.0, end=None):
     assert [int(frame[0, 0, 0]) for frame in frames] == [60, 180]
     ```
     """
-    _check_counts(every=every)
+    check_positive_int(every=every)
     if start < 0 or (end is not None and end <= start):
         raise ValueError(
             f"Expected 0 <= start < end, in seconds. Received: start={start}, end={end}"
@@ -211,11 +211,3 @@ def _seek(av, container, start, untimed):
         container.seek(int(start * av.time_base))
     except av.FFmpegError as error:
         raise untimed from error
-
-
-def _check_counts(**values):
-    for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(
-                f"`{name}` must be a positive integer. Received: {name}={value!r}"
-            )

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_mmfusion._checks import check_choice
 from keras_mmfusion._serialization import register
 
 METHODS = ("standard", "minmax")
@@ -43,10 +44,7 @@ class SeriesScaler:
     """
 
     def __init__(self, method="standard", columns=None, center=None, scale=None):
-        if method not in METHODS:
-            raise ValueError(
-                f"`method` must be one of {list(METHODS)}. Received: method={method!r}"
-            )
+        check_choice(METHODS, method=method)
         self.method = method
         self.columns = None if columns is None else tuple(columns)
         self.center = None if center is None else np.array(center, "float64")

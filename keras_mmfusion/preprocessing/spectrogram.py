@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_mmfusion.preprocessing._checks import check_band
+from keras_mmfusion._checks import check_band
 
 
 def spectrogram(waves, window=400, hop=200):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_mmfusion._checks import check_choice
 from keras_mmfusion.datasets.ecg_record import RecordError
 
 UNKNOWN = ("skip", "zero")
@@ -61,11 +62,7 @@ class WordVectors:
     """
 
     def __init__(self, path, vocabulary=None, unknown="skip"):
-        if unknown not in UNKNOWN:
-            raise ValueError(
-                f"`unknown` must be one of {list(UNKNOWN)}. Received: "
-                f"unknown={unknown!r}"
-            )
+        check_choice(UNKNOWN, unknown=unknown)
         self.unknown = unknown
         wanted = None
         if vocabulary is not None:

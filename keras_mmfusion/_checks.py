@@ -1,0 +1,68 @@
+"""Checks of arguments that layers, models and preprocessing share."""
+
+import math
+
+
+def check_positive_int(**values):
+    """Raise unless every value is an int of at least 1."""
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(
+                f"`{name}` must be a positive integer. Received: {name}={value!r}"
+            )
+
+
+def check_positive_number(**values):
+    """Raise unless every value is a finite number above 0."""
+    for name, value in values.items():
+        if not 0 < value < math.inf:
+            raise ValueError(
+                f"`{name}` must be a positive number. Received: {name}={value!r}"
+            )
+
+
+def check_rate(**values):
+    """Raise unless every value is in [0, 1)."""
+    for name, value in values.items():
+        if not isinstance(value, (int, float)) or not 0 <= value < 1:
+            raise ValueError(
+                f"`{name}` must be a number in [0, 1). Received: {name}={value!r}"
+            )
+
+
+def check_choice(choices, **values):
+    """Raise unless every value is one of `choices`."""
+    for name, value in values.items():
+        if value not in choices:
+            raise ValueError(
+                f"`{name}` must be one of {list(choices)}. Received: {name}={value!r}"
+            )
+
+
+def positive_ints(name, values):
+    """Return a tuple of positive integers from an int, a list or a tuple."""
+    values = tuple(values) if isinstance(values, (list, tuple)) else (values,)
+    if not values:
+        raise ValueError(f"`{name}` must not be empty. Received: {name}={values!r}")
+    check_positive_int(**{f"{name}[{i}]": v for i, v in enumerate(values)})
+    return values
+
+
+def check_heads(num_heads, **dims):
+    """Raise unless every dim is a multiple of `num_heads`."""
+    for name, dim in dims.items():
+        if dim % num_heads:
+            raise ValueError(
+                f"`{name}` must be a multiple of `num_heads`. "
+                f"Received: {name}={dim}, num_heads={num_heads}"
+            )
+
+
+def check_band(band, rate):
+    """Raise unless `band` is a range of frequencies below half of `rate`."""
+    lowest, highest = band
+    if not 0 <= lowest < highest <= rate / 2:
+        raise ValueError(
+            f"A band of frequencies must lie within 0 and {rate / 2:g} Hz, half of the "
+            f"rate. Received: {lowest:g} to {highest:g} Hz."
+        )
