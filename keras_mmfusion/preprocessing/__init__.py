@@ -3,6 +3,9 @@
 from keras_mmfusion.preprocessing.beat_segments import BeatSegments as BeatSegments
 from keras_mmfusion.preprocessing.calendar import annual_phase as annual_phase
 from keras_mmfusion.preprocessing.calendar import calendar_features as calendar_features
+from keras_mmfusion.preprocessing.caption_tokenizer import (
+    CaptionTokenizer as CaptionTokenizer,
+)
 from keras_mmfusion.preprocessing.conformal_intervals import (
     ConformalIntervals as ConformalIntervals,
 )
@@ -18,6 +21,11 @@ from keras_mmfusion.preprocessing.frame_features import (
     FrameFeatures as FrameFeatures,
 )
 from keras_mmfusion.preprocessing.frame_features import read_frames as read_frames
+from keras_mmfusion.preprocessing.picture_files import read_picture as read_picture
+from keras_mmfusion.preprocessing.picture_files import read_pictures as read_pictures
+from keras_mmfusion.preprocessing.retrieval_inputs import (
+    RetrievalPreprocessor as RetrievalPreprocessor,
+)
 from keras_mmfusion.preprocessing.series_scaler import SeriesScaler as SeriesScaler
 from keras_mmfusion.preprocessing.series_windows import (
     SeriesPreprocessor as SeriesPreprocessor,

@@ -30,6 +30,9 @@ DATA = {
     "load_mnist": ["mnist"],
     "load_fsdd": ["fsdd"],
     "load_digits": ["mnist", "fsdd"],
+    "load_emoji": ["emoji"],
+    "load_flickr30k": ["flickr30k"],
+    "load_coco_cn": ["coco-cn-version1805v1.1"],
     "load_iemocap": ["IEMOCAP_full_release"],
     "load_msp_improv": ["MSP-IMPROV"],
 }

@@ -1,0 +1,146 @@
+"""Picture files of any kind as arrays of one size."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from keras_mmfusion.datasets.ecg_record import RecordError
+
+# Beyond this a file is more likely an attack or a mistake than a photograph.
+MOST_PIXELS = 200_000_000
+
+
+def read_picture(path, size):
+    """Read a picture as colours on white, whole, in the middle of a square.
+
+    Pictures are turned as their EXIF says, transparent parts show white, greys become
+    colours, and what is no square gets white bands. Large JPEG files are reduced while
+    they are decoded.
+
+    Args:
+        path: Path of a picture that Pillow can read.
+        size: int. Height and width of the result.
+
+    Returns:
+        uint8 array `(size, size, 3)`.
+
+    Raises:
+        RecordError: The file is missing, is no picture, or has more than 200 million
+            pixels.
+        ImportError: Pillow is not installed.
+
+    Example:
+
+    ```python
+    from PIL import Image
+
+    Image.new("L", (40, 20)).save("black.png")
+    pixels = read_picture("black.png", 20)
+    assert pixels.shape == (20, 20, 3)
+    assert pixels[0].min() == 255 and pixels[10].max() == 0
+    ```
+    """
+    Image, ImageOps = _pillow()
+    path = Path(path)
+    if not path.is_file():
+        raise RecordError(f"No picture at {path}. Check the path and the name.")
+    try:
+        with Image.open(path) as picture:
+            if picture.width * picture.height > MOST_PIXELS:
+                raise RecordError(
+                    f"{path} must have at most {MOST_PIXELS:,} pixels. Received: "
+                    f"{picture.width} x {picture.height}. Make it smaller."
+                )
+            picture.draft("RGB", (2 * size, 2 * size))
+            upright = ImageOps.exif_transpose(picture)
+            return square(upright, size)
+    # Broken files raise all kinds of errors in Pillow's readers.
+    except RecordError:
+        raise
+    except Exception as error:
+        raise RecordError(
+            f"{path} is not a picture that Pillow can read ({error}). Convert it, for "
+            "example to PNG."
+        ) from error
+
+
+def square(picture, size):
+    """A Pillow image as `read_picture` has it."""
+    Image, _ = _pillow()
+    if picture.mode.startswith("I") or picture.mode == "F":
+        picture = Image.fromarray(_eight_bits(np.asarray(picture)))
+    colours = picture.convert("RGBA")
+    scale = size / max(colours.size)
+    fitted = tuple(max(round(scale * n), 1) for n in colours.size)
+    if fitted != colours.size:
+        # Weighted by opacity, or the colour of what is transparent would bleed.
+        colours = colours.convert("RGBa").resize(fitted, Image.Resampling.LANCZOS)
+        colours = colours.convert("RGBA")
+    paper = Image.new("RGBA", (size, size), "white")
+    corner = tuple((size - n) // 2 for n in fitted)
+    paper.alpha_composite(colours, corner)
+    return np.asarray(paper.convert("RGB"))
+
+
+def read_pictures(paths, size, workers=8):
+    """Read many pictures side by side; broken ones are named and left out.
+
+    Args:
+        paths: Sequence of paths.
+        size: int. Height and width of the results.
+        workers: int. Files that are read at a time. Defaults to `8`.
+
+    Returns:
+        `(pictures, kept, broken)`: uint8 array `(kept, size, size, 3)`, int64 array of
+        the places in `paths` of these, and a dict of the other paths to what is wrong
+        with them.
+
+    Example:
+
+    ```python
+    from PIL import Image
+
+    Image.new("RGB", (8, 8)).save("good.png")
+    Path("bad.png").write_bytes(b"no picture")
+    pictures, kept, broken = read_pictures(["bad.png", "good.png"], 8)
+    assert pictures.shape == (1, 8, 8, 3) and kept.tolist() == [1]
+    assert list(broken) == ["bad.png"]
+    ```
+    """
+    _pillow()
+
+    def read(path):
+        try:
+            return read_picture(path, size)
+        except RecordError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(workers) as pool:
+        found = list(pool.map(read, paths))
+    kept = [i for i, result in enumerate(found) if not isinstance(result, str)]
+    broken = {p: r for p, r in zip(paths, found, strict=True) if isinstance(r, str)}
+    pictures = np.zeros((len(kept), size, size, 3), "uint8")
+    for row, i in enumerate(kept):
+        pictures[row] = found[i]
+    return pictures, np.array(kept, "int64"), broken
+
+
+def _eight_bits(grey):
+    """Greys of 16 or 32 bits, or floats, from their darkest to their brightest."""
+    grey = grey.astype("float64")
+    low, high = grey.min(), grey.max()
+    if low >= 0 and 255 < high < 2**16:
+        low, high = 0, 2**16 - 1
+    return ((grey - low) * (255 / max(high - low, 1e-12))).astype("uint8")
+
+
+def _pillow():
+    try:
+        from PIL import Image, ImageOps
+    except ImportError as error:
+        raise ImportError(
+            "Reading pictures needs the package Pillow: "
+            "pip install 'keras_mmfusion[retrieval]'"
+        ) from error
+    return Image, ImageOps

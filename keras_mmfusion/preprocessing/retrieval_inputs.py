@@ -1,0 +1,95 @@
+"""From picture files and texts to the inputs of a retriever."""
+
+import os
+
+import keras
+import numpy as np
+
+from keras_mmfusion._checks import check_positive_int
+from keras_mmfusion._serialization import register
+from keras_mmfusion.datasets.ecg_record import RecordError
+from keras_mmfusion.preprocessing.picture_files import read_pictures, square
+
+
+@register()
+class RetrievalPreprocessor:
+    """Prepare pictures and texts for `FusionRetriever`.
+
+    Args:
+        tokenizer: `CaptionTokenizer`.
+        image_size: int. Height and width of a picture. Defaults to `72`.
+
+    Raises:
+        RecordError: a file that is no picture; the message names all of them.
+        ValueError: an empty text, see `CaptionTokenizer`.
+
+    Example:
+
+    ```python
+    from PIL import Image
+    from keras_mmfusion.preprocessing import CaptionTokenizer
+
+    Image.new("RGB", (64, 48), "red").save("red.png")
+    tokenizer = CaptionTokenizer.learn(["red", "green"], max_length=4)
+    prepare = RetrievalPreprocessor(tokenizer, image_size=32)
+    assert prepare.images(["red.png"]).shape == (1, 32, 32, 3)
+    assert prepare.texts(["red", "green"]).shape == (2, 4)
+    ```
+    """
+
+    def __init__(self, tokenizer, image_size=72):
+        check_positive_int(image_size=image_size)
+        self.tokenizer = tokenizer
+        self.image_size = image_size
+
+    def images(self, pictures, workers=8):
+        """Pictures as uint8 `(pictures, image_size, image_size, 3)`.
+
+        Args:
+            pictures: Sequence of paths, of Pillow images, or of uint8 arrays
+                `(height, width, channels)`.
+            workers: int. Files that are read at a time. Defaults to `8`.
+        """
+        pictures = list(pictures)
+        of_files = [isinstance(p, (str, os.PathLike)) for p in pictures]
+        if pictures and all(of_files):
+            found, _, broken = read_pictures(pictures, self.image_size, workers)
+            if broken:
+                raise RecordError(
+                    f"{len(broken)} of {len(pictures)} pictures cannot be read: "
+                    + "; ".join(list(broken.values())[:3])
+                )
+            return found
+        from PIL import Image
+
+        size = self.image_size
+        images = np.zeros((len(pictures), size, size, 3), "uint8")
+        for row, picture in zip(images, pictures, strict=True):
+            if not isinstance(picture, Image.Image):
+                picture = Image.fromarray(np.asarray(picture))
+            row[:] = square(picture, size)
+        return images
+
+    def texts(self, texts):
+        """Texts as int32 `(texts, max_length)` of token numbers."""
+        return self.tokenizer(texts)
+
+    @property
+    def shapes(self):
+        """Shapes of one sample of each modality."""
+        return {
+            "image": (self.image_size, self.image_size, 3),
+            "text": (self.tokenizer.max_length,),
+        }
+
+    def get_config(self):
+        return {
+            "tokenizer": keras.saving.serialize_keras_object(self.tokenizer),
+            "image_size": self.image_size,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        tokenizer = keras.saving.deserialize_keras_object(config.pop("tokenizer"))
+        return cls(tokenizer, **config)
