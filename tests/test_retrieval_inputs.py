@@ -176,7 +176,7 @@ def test_preprocessor(tmp_path):
 
 def test_wrong_texts():
     tokenize = CaptionTokenizer.learn(["red"])
-    with pytest.raises(ValueError, match=r"nothing but space in 2 of 3, at \[1, 2\]"):
+    with pytest.raises(RecordError, match=r"nothing but space in 2 of 3, at \[1, 2\]"):
         tokenize(["red", " ", ""])
     with pytest.raises(ValueError, match="Put it in a list"):
         tokenize("red")

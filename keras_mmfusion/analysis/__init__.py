@@ -7,6 +7,7 @@ from keras_mmfusion.analysis.beat_comparison import pool as pool
 from keras_mmfusion.analysis.beat_labels import BeatLabels as BeatLabels
 from keras_mmfusion.analysis.beat_plot import plot_beats as plot_beats
 from keras_mmfusion.analysis.confusion_matrix import plot_confusion as plot_confusion
+from keras_mmfusion.analysis.contact_sheet import contact_sheet as contact_sheet
 from keras_mmfusion.analysis.deep_cca import DeepCorrelation as DeepCorrelation
 from keras_mmfusion.analysis.deep_cca import deep_correlation as deep_correlation
 from keras_mmfusion.analysis.digit_plot import class_values as class_values

@@ -17,6 +17,8 @@ Trained multimodal models at work: heart beats, digits, and tables to forecast.
   mmfusion classify-digit 7.png 7.wav    names a digit that is seen, heard, or both
   mmfusion forecast load.csv --preset my_preset --plot load.png
                                          forecasts what follows a table
+  mmfusion search "hot pepper" --preset my_preset --images DIR
+                                         finds pictures by words; caption-search words
   mmfusion presets                       lists the trained models; info, verify, card
   mmfusion export atd_mitbih --format onnx --output atd_mitbih.onnx
                                          writes one to run without Keras
@@ -84,6 +86,7 @@ def _parser():
         export,
         forecast,
         presets,
+        search,
     )
 
     parser = _Parser(
@@ -95,7 +98,8 @@ def _parser():
         "--version", action="version", version=f"mmfusion {__version__}"
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (annotate, evaluate, demo, classify_digit, forecast, presets, export):
+    modules = (annotate, evaluate, demo, classify_digit, forecast, search)
+    for module in (*modules, presets, export):
         module.add_parser(commands)
     return parser
 

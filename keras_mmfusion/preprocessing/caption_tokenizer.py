@@ -6,6 +6,7 @@ import numpy as np
 
 from keras_mmfusion._checks import check_positive_int
 from keras_mmfusion._serialization import register
+from keras_mmfusion.datasets.ecg_record import RecordError
 
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
 
@@ -33,7 +34,7 @@ class CaptionTokenizer:
         int32 array `(texts, max_length)`; 0 is padding.
 
     Raises:
-        ValueError: A text without any token; the message says which.
+        RecordError: A text without any token; the message says which.
         ImportError: tokenizers is not installed.
 
     Example:
@@ -93,7 +94,7 @@ class CaptionTokenizer:
             row[: len(ids)] = ids
         empty = np.flatnonzero(~numbers.any(axis=1))
         if len(empty):
-            raise ValueError(
+            raise RecordError(
                 "Each text must have a word. Received: nothing but space in "
                 f"{len(empty)} of {len(texts)}, at {empty[:5].tolist()}."
             )

@@ -18,10 +18,12 @@ class RetrievalPreprocessor:
     Args:
         tokenizer: `CaptionTokenizer`.
         image_size: int. Height and width of a picture. Defaults to `72`.
+        captions: Sequence of str, what to choose from where a picture is given and no
+            captions are, as by `mmfusion caption-search`. Defaults to `None`.
 
     Raises:
-        RecordError: a file that is no picture; the message names all of them.
-        ValueError: an empty text, see `CaptionTokenizer`.
+        RecordError: a file that is no picture, or a text without a word; the message
+            says which.
 
     Example:
 
@@ -37,10 +39,11 @@ class RetrievalPreprocessor:
     ```
     """
 
-    def __init__(self, tokenizer, image_size=72):
+    def __init__(self, tokenizer, image_size=72, captions=None):
         check_positive_int(image_size=image_size)
         self.tokenizer = tokenizer
         self.image_size = image_size
+        self.captions = list(captions or [])
 
     def images(self, pictures, workers=8):
         """Pictures as uint8 `(pictures, image_size, image_size, 3)`.
@@ -86,6 +89,7 @@ class RetrievalPreprocessor:
         return {
             "tokenizer": keras.saving.serialize_keras_object(self.tokenizer),
             "image_size": self.image_size,
+            "captions": self.captions,
         }
 
     @classmethod
