@@ -36,6 +36,18 @@ def encode_tokens(name, tensor, encoder, policy):
     return _encoded(name, tensor, present, encoder, policy, (3,))
 
 
+def encode_image(name, tensor, encoder, policy):
+    """A picture without NaN, through its encoder; all of its tokens or none are there.
+
+    Encoders of pictures may take masks of pixels: there is none here.
+    """
+    filled, rows = SplitMissing(name=f"{name}_missing", dtype=policy)(tensor)
+    encoded = filled if encoder is None else encoder(filled)
+    encoded = _checked(name, encoded, (3,))
+    anywhere = keras.ops.any(rows, axis=1, keepdims=True)
+    return AttachMask(name=f"{name}_features", dtype=policy)([encoded, anywhere])
+
+
 def _encoded(name, filled, present, encoder, policy, ranks):
     if encoder is None:
         encoded = filled
@@ -46,12 +58,17 @@ def _encoded(name, filled, present, encoder, policy, ranks):
         encoded = encoder(filled, mask=present)
     else:
         encoded = encoder(filled)
+    encoded = _checked(name, encoded, ranks)
+    return AttachMask(name=f"{name}_features", dtype=policy)([encoded, present])
+
+
+def _checked(name, encoded, ranks):
     if len(encoded.shape) not in ranks:
         raise ValueError(
             f"The encoder of {name!r} must yield (batch, time, features). "
             f"Received: an output of shape {tuple(encoded.shape)}."
         )
-    return AttachMask(name=f"{name}_features", dtype=policy)([encoded, present])
+    return encoded
 
 
 def _takes_mask(encoder):

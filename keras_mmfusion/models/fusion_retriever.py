@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from keras_mmfusion._serialization import register
-from keras_mmfusion.models._encoding import check_encoders, encode, encode_tokens
+from keras_mmfusion.models._encoding import check_encoders, encode_image, encode_tokens
 from keras_mmfusion.models._fusion_model import FusionModel, restored
 from keras_mmfusion.models._missing import AttachMask, MaskedMean, ShowMask
 from keras_mmfusion.models._policies import policy_of, with_quantized
@@ -122,7 +122,7 @@ class FusionRetriever(Searching, FusionModel):
             "text": keras.Input(inputs["text"], name="text", dtype="int32"),
         }
         features = {
-            "image": encode("image", tensors["image"], encoders["image"], policy),
+            "image": encode_image("image", tensors["image"], encoders["image"], policy),
             "text": encode_tokens("text", tensors["text"], encoders["text"], policy),
         }
         vectors = {

@@ -4,7 +4,7 @@ import pytest
 from backends import once, run
 from harness import assert_close
 
-from keras_mmfusion.layers import ATDEncoder
+from keras_mmfusion.layers import ATDEncoder, ResNet2DEncoder
 from keras_mmfusion.metrics import retrieval_metrics
 from keras_mmfusion.models import FusionRetriever, RetrievalIndex
 from keras_mmfusion.models._retrieval_parts import AddNegatives
@@ -198,6 +198,26 @@ def test_saved(trained, tmp_path):
     for name, values in run(small, x).items():
         assert_close(values, quantized[name], 1e-6)
     assert_close(quantized["image"], expected["image"], 0.15)
+
+
+def test_an_encoder_that_knows_masks_of_pixels():
+    """They have another shape than the mask of what is missing."""
+    resnet = ResNet2DEncoder((4, 16), name="resnet")
+    pixels = keras.layers.Rescaling(2.0, -1.0, name="pixels")
+    words = keras.layers.Embedding(20, 16, mask_zero=True, name="words")
+    model = FusionRetriever(
+        inputs={"image": (8, 8, 3), "text": (5,)},
+        encoders={
+            "image": keras.Sequential([pixels, resnet], name="image_encoder"),
+            "text": keras.Sequential([words], name="text_encoder"),
+        },
+        fusion="concat",
+    )
+    x = some(all_pairs(), slice(0, 4))
+    x["image"][0] = np.nan
+    model.compile("sgd")
+    assert np.isfinite(model.train_on_batch(x))
+    assert not model.encode_images(x["image"])[0].any()
 
 
 @pytest.mark.parametrize("fusion", ["concat", "lmf"])

@@ -1,0 +1,160 @@
+"""Train retrievers of emoji, all on the same images and captions.
+
+    KERAS_BACKEND=jax python recipes/emoji/train.py --language en
+
+A run is one model with one seed. It leaves its weights, its log and its recalls on the
+images to validate on under `runs/`; runs that are complete are skipped, one that was
+killed goes on from its last epoch. Nothing here looks at the images to test on.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import architecture
+import data
+import keras
+import scoring
+
+from keras_mmfusion.datasets.caption_batches import CaptionBatches
+
+sys.path.append(str(Path(__file__).parents[1]))
+import common
+
+# How much the second look may count; chosen on the images to validate on.
+WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0)
+
+
+class EpochOf(keras.callbacks.Callback):
+    """Tells the batches which epoch it is, after an interruption too."""
+
+    def __init__(self, batches):
+        super().__init__()
+        self.batches = batches
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.batches.epoch = epoch
+
+
+def main(argv=None):
+    args = parse_arguments(argv)
+    keras.config.set_dtype_policy(args.precision)
+    for language in args.language:
+        prepare = data.preprocessor(language, args.data)
+        parts = {
+            split: data.load(language, split, prepare, args.data, args.images)
+            for split in ("train", "val")
+        }
+        for seed in args.seeds:
+            for name in args.models:
+                run(args, language, prepare, parts, name, seed)
+
+
+def run(args, language, prepare, parts, name, seed):
+    """Train one model, or leave it if it is there already."""
+    folder = Path(args.output, language, name, f"seed{seed}")
+    if (folder / "run.json").exists():
+        print(f"{folder}: complete", flush=True)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    keras.utils.set_random_seed(seed)
+    model = architecture.build(name, prepare, seed)
+    train = parts["train"]
+    batches = CaptionBatches(
+        train.images,
+        train.texts,
+        train.caption_image,
+        args.batch_size,
+        shift=6,
+        colour=0.2,
+        word_dropout=0.1,
+        seed=seed,
+    )
+    steps = args.epochs * len(batches)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0,
+        steps - steps // 10,
+        alpha=0.01,
+        warmup_target=args.learning_rate,
+        warmup_steps=steps // 10,
+    )
+    model.compile(
+        keras.optimizers.AdamW(schedule, weight_decay=0.05, global_clipnorm=1.0),
+        jit_compile=keras.backend.backend() == "jax",
+    )
+    start = time.time()
+    model.fit(
+        batches,
+        epochs=args.epochs,
+        shuffle=False,
+        verbose=2 if args.quiet else 1,
+        callbacks=[
+            EpochOf(batches),
+            keras.callbacks.BackupAndRestore(folder / "backup"),
+            keras.callbacks.CSVLogger(folder / "train_log.csv", append=True),
+        ],
+    )
+    seconds = round(time.time() - start)
+    model.save_weights(folder / "model.weights.h5")
+    found = validate(model, parts["val"])
+    best = max(found, key=lambda weight: found[weight]["mean_recall"])
+    (folder / "run.json").write_text(
+        json.dumps(
+            {
+                "command": f"python recipes/emoji/train.py --language {language} "
+                f"--models {name}",
+                "commit": common.commit(),
+                "backend": keras.backend.backend(),
+                "keras": keras.__version__,
+                "epochs": args.epochs,
+                "parameters": model.count_params(),
+                "seconds": seconds,
+                "rerank_weight": best,
+                "validation": found[best],
+                "validation_of_towers": found[0.0],
+            },
+            indent=2,
+        )
+    )
+    print(f"{folder}: {found[best]}", flush=True)
+
+
+def validate(model, part):
+    """`{weight of the second look: recalls}`."""
+    found = {}
+    for weight in WEIGHTS:
+        model.rerank_weight = weight
+        found[weight] = scoring.score(model, part, rerank=0 if weight == 0 else None)
+    return found
+
+
+def parse_arguments(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--language", nargs="+", choices=("en", "zh"), default=["en"])
+    parser.add_argument(
+        "--models",
+        nargs="+",
+        choices=architecture.MODELS,
+        default=list(architecture.MODELS),
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=range(3))
+    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--batch-size", type=int, default=66)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--images", type=int, help="of a split, default: all")
+    parser.add_argument("--precision", default="float32")
+    parser.add_argument("--data", help="folder with emoji/")
+    parser.add_argument("--output", default="runs/emoji")
+    parser.add_argument("--quiet", action="store_true", help="one line an epoch")
+    parser.add_argument("--smoke", action="store_true", help="a minute, on the CPU")
+    args = parser.parse_args(argv)
+    if args.smoke:
+        args.seeds, args.epochs, args.images, args.batch_size = [0], 1, 32, 16
+        args.models = ["zoom_shift"]
+    return args
+
+
+if __name__ == "__main__":
+    main()
