@@ -5,7 +5,14 @@ from pathlib import Path
 
 import architecture
 import numpy as np
-from facts import METRIC_NAMES, PAPERS, REPORTED, SPLITS, limitations
+from facts import (
+    METRIC_NAMES,
+    PAPERS,
+    REPORTED,
+    SPLITS,
+    limitations,
+    stage_1_gains,
+)
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
@@ -115,20 +122,15 @@ def _baseline_table(models):
 
 def _stage_1_section(facts):
     """What reconstruction first brings, fusion by fusion."""
-    models = {facts.variant: facts.metrics, **facts.baselines}
-    key, rows = "macro_f1_nsv", []
-    for name, metrics in models.items():
-        first = models.get(f"{name}_pretrained")
-        if first is not None:
-            change = first[key]["mean"] - metrics[key]["mean"]
-            sds = [m[key]["sd"] or 0.0 for m in (first, metrics)]
-            spread = (sds[0] ** 2 + sds[1] ** 2) ** 0.5
-            fusion = architecture.parse(name).fusion
-            rows.append(f"{fusion} {change:+.4f} (sd {spread:.4f})")
+    gains = stage_1_gains({facts.variant: facts.metrics, **facts.baselines})
+    rows = [
+        f"{fusion} {gain['mean']:+.4f} (sd {gain['sd']:.4f})"
+        for fusion, gain in gains.items()
+    ]
     if not rows:
         return []
     return [
-        f"With reconstruction first, {METRIC_NAMES[key]} changes by: "
+        f"With reconstruction first, {METRIC_NAMES['macro_f1_nsv']} changes by: "
         f"{', '.join(rows)}.\n"
     ]
 

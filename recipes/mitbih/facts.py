@@ -113,6 +113,7 @@ def metadata(facts):
         "metrics": {facts.protocol: facts.metrics},
         "baselines": {
             "same_run": {_short(n): _shown(m) for n, m in facts.baselines.items()},
+            "stage_1": stage_1_gains({facts.variant: facts.metrics, **facts.baselines}),
             "random_aami5": {name: _shown(m) for name, m in facts.aami5.items()},
             "validation": facts.validation or {},
             "released_weights": {
@@ -135,6 +136,20 @@ def metadata(facts):
         "intended_use": "Research, teaching and as a starting point for fine-tuning.",
         "limitations": limitations(facts),
     }
+
+
+def stage_1_gains(models):
+    """What reconstruction first brings to macro-F1 over N, S, V, by fusion."""
+    gains, key = {}, "macro_f1_nsv"
+    for name, metrics in models.items():
+        first = models.get(f"{name}_pretrained")
+        if first is not None:
+            sds = [m[key]["sd"] or 0.0 for m in (first, metrics)]
+            gains[architecture.parse(name).fusion] = {
+                "mean": round(first[key]["mean"] - metrics[key]["mean"], 5),
+                "sd": round((sds[0] ** 2 + sds[1] ** 2) ** 0.5, 5),
+            }
+    return gains
 
 
 def _short(variant):
