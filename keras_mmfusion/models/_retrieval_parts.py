@@ -160,10 +160,28 @@ class MatchingLoss(keras.layers.Layer):
         self.built = True
 
 
+@register()
+class UnitVectors(keras.layers.Layer):
+    """Vectors of length 1; zeros stay zeros, and have gradients of zero.
+
+    The gradient of Keras' UnitNormalization is NaN there.
+    """
+
+    def call(self, inputs):
+        squares = ops.sum(ops.square(inputs), axis=-1, keepdims=True)
+        return inputs * ops.rsqrt(ops.maximum(squares, 1e-12))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def build(self, input_shape):
+        self.built = True
+
+
 def embed(name, features, dim, policy, dense_policy):
     """Unit vectors of encoded features; zeros for what is missing."""
     x = MaskedMean(name=f"{name}_pool", dtype=policy)(features)
     x = keras.layers.Dense(
         dim, use_bias=False, name=f"{name}_projection", dtype=dense_policy
     )(x)
-    return keras.layers.UnitNormalization(name=f"{name}_embedding", dtype="float32")(x)
+    return UnitVectors(name=f"{name}_embedding", dtype="float32")(x)
