@@ -94,7 +94,7 @@ def test_what_is_broken_is_counted_and_left_out(tmp_path):
     )
     with pytest.warns(UserWarning, match=r"2 empty captions \(good.png, silent.png\)"):
         corpus = read_karpathy(tmp_path / "set.json", [tmp_path])
-    assert corpus.captions == ("a good one", "first", "second", "mixed")
+    assert corpus.captions == ("a good one", "first", "mixed")
     assert [path.name for path in corpus.paths] == [
         "good.png",
         "twice.png",
@@ -103,7 +103,6 @@ def test_what_is_broken_is_counted_and_left_out(tmp_path):
     assert corpus.skipped == {
         "images that are listed twice": ["twice.png"],
         "images of an unknown split": ["odd.png (dev)"],
-        "captions without an image": ["odd.png"],
         "captions that are not UTF-8": ["good.png"],
         "empty captions": ["good.png", "silent.png"],
         "images without a caption": ["silent.png"],
@@ -111,9 +110,35 @@ def test_what_is_broken_is_counted_and_left_out(tmp_path):
     }
 
 
+def test_captions_that_no_tokenizer_takes(tmp_path):
+    """None of them may wait for a training to fail."""
+    picture(tmp_path / "a.png")
+    write(
+        tmp_path / "set.json",
+        entry("a.png", "fine", split="val"),
+        # The same image in another split: its captions must not come along.
+        entry("a.png", "of the test", split="test"),
+        entry("n" * 300 + ".png", "a name that is too long"),
+    )
+    content = json.loads((tmp_path / "set.json").read_text("utf-8"))
+    said = content["images"][0]["sentences"]
+    said += [{"raw": None, "tokens": ["two", "words"]}, {"raw": 5}, {"raw": "\ud800"}]
+    (tmp_path / "set.json").write_text(json.dumps(content))
+    with pytest.warns(UserWarning, match="captions that are no text"):
+        corpus = read_karpathy(tmp_path / "set.json", [tmp_path])
+    assert corpus.captions == ("fine", "two words") and corpus.splits == ("val",)
+    assert {reason: len(names) for reason, names in corpus.skipped.items()} == {
+        "images that are listed twice": 1,
+        "captions that are no text": 1,
+        "captions that are not UTF-8": 1,
+        "images without a file": 1,
+    }
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        (b"[" * 100_000, "RecursionError"),
         (b"{", "JSONDecodeError"),
         (b"[1]", "TypeError"),
         (b'{"pictures": []}', "KeyError: 'images'"),
@@ -156,7 +181,7 @@ def coco_cn(folder):
     return path
 
 
-def test_coco_cn(tmp_path):
+def test_coco_cn(tmp_path, monkeypatch):
     path = coco_cn(tmp_path)
     corpus = load_coco_cn(tmp_path)
     assert corpus.captions == ("一只猫", "两个人 在骑马", "骑马")
@@ -176,8 +201,20 @@ def test_coco_cn(tmp_path):
         corpus = load_coco_cn(tmp_path, image_dir=elsewhere)
     assert len(corpus.captions) == 3
     assert corpus.skipped["captions without an image"] == ["COCO_val2014_000000000007"]
+    # As in copies of the release; and a sign that Python takes for the end of a line.
+    keys = ["COCO_train2014_000000000000", "COCO_val2014_000000000001"]
+    texts = ["一只\u2028猫", "骑马"]
+    lines = [f"{key}#zhm#0 {text}" for key, text in zip(keys, texts, strict=True)]
+    path.write_text("\n".join([*lines, f"{keys[1]}#zhm#1"]), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    with pytest.warns(UserWarning, match="1 empty captions"):
+        corpus = load_coco_cn(tmp_path, image_dir="coco")
+    assert corpus.captions == ("一只 猫", "骑马")
     path.write_text("COCO_val2014_000000000001 horses\n")
     with pytest.raises(RecordError, match="a tab and a caption in line 1"):
+        load_coco_cn(tmp_path, image_dir=elsewhere)
+    (path.parent / "coco-cn_val.txt").unlink()
+    with pytest.raises(RecordError, match=r"text file at .*coco-cn_val\.txt"):
         load_coco_cn(tmp_path, image_dir=elsewhere)
 
 
@@ -252,3 +289,11 @@ def test_wrong_batches():
         CaptionBatches(images, texts, np.arange(3), 4)
     with pytest.raises(ValueError, match="word_dropout"):
         CaptionBatches(images, texts, np.arange(3), 2, word_dropout=1.0)
+    # Each would pair texts with images that are not theirs, or fail in an epoch.
+    for wrong in ([0, 1, 3], [-1, 1, 2], [0.0, 1.0, 2.0], [0, 1], [0, 1, 2, 2]):
+        with pytest.raises(ValueError, match="`caption_image` must hold"):
+            CaptionBatches(images, texts, np.array(wrong), 2)
+    with pytest.raises(ValueError, match="`shift`"):
+        CaptionBatches(images, texts, np.arange(3), 2, shift=-1)
+    with pytest.raises(IndexError, match="Received: 1"):
+        CaptionBatches(images, texts, np.arange(3), 2)[1]

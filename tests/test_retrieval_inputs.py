@@ -103,6 +103,43 @@ def test_large_and_broken_files(tmp_path, monkeypatch):
     assert "not a picture" in broken[cut]
 
 
+def test_a_huge_picture_is_reduced_before_it_is_converted(tmp_path, monkeypatch):
+    sizes = []
+    convert = Image.Image.convert
+
+    def seen(self, mode=None, *args, **kwargs):
+        if mode == "RGBA":
+            sizes.append(self.size)
+        return convert(self, mode, *args, **kwargs)
+
+    monkeypatch.setattr(Image.Image, "convert", seen)
+    halves = np.zeros((1200, 2000, 3), "uint8")
+    halves[:, 1000:] = [0, 200, 0]
+    found = saved(Image.fromarray(halves), tmp_path / "halves.png")
+    assert max(max(size) for size in sizes) <= 96
+    assert found[8, :6].max() < 4 and abs(found[8, 10:] - [0.0, 200, 0]).max() < 4
+    assert (found[:3] == 255).all() and (found[13:] == 255).all()
+    # Pillow refuses the largest ones by itself.
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
+    with pytest.raises(RecordError, match="must have at most"):
+        read_picture(tmp_path / "halves.png", 8)
+
+
+def test_what_is_no_number_is_dark(tmp_path):
+    values = np.linspace(0, 1, 256).reshape(16, 16).astype("float32")
+    values[3, 3] = np.nan
+    found = saved(Image.fromarray(values), tmp_path / "f.tiff")
+    assert found[15, 15, 0] == 255 and found[3, 3, 0] == 0 and found[8, 8, 0] > 100
+
+
+def test_paths_from_a_generator(tmp_path):
+    Image.new("RGB", (4, 4), "lime").save(tmp_path / "good.png")
+    paths = (tmp_path / name for name in ("gone.png", "good.png"))
+    assert read_pictures(paths, 8)[1].tolist() == [1]
+    with pytest.raises(ValueError, match="Put it in a list"):
+        read_pictures(str(tmp_path / "good.png"), 8)
+
+
 @needs_emoji
 def test_emoji_pictures():
     pictures, kept, broken = read_pictures(load_emoji().paths[:50], 72, workers=4)
@@ -124,6 +161,23 @@ def test_tokens():
     assert (tokenize(["hot " * 50]) > 0).all()
     # A sign that never came up is unknown, and no error.
     assert tokenize(["☃"])[0, 0] == 1 and tokenize(["☃"])[0, 1] == 0
+
+
+def test_texts_that_look_like_signs_of_the_tokenizer():
+    tokenize = CaptionTokenizer.learn(["red [PAD] pad apple"], max_length=12)
+    numbers = tokenize(["red [PAD] apple", "[PAD]", "[UNK]", "red"])
+    count = (numbers != 0).sum(axis=1)
+    # No padding before the end, and no text without a word.
+    assert (np.diff((numbers != 0).astype(int), axis=1) <= 0).all() and count.min() > 0
+    assert count[0] > count[3]
+
+
+def test_no_more_tokens_than_asked_for():
+    chinese = ["两个人在骑马", "一只马", "一只猫在马上"]
+    for size in (3, 5, 8, 40):
+        tokenize = CaptionTokenizer.learn(chinese, vocabulary_size=size, max_length=8)
+        assert tokenize.vocabulary_size <= size
+        assert tokenize(chinese).max() < size
 
 
 def test_chinese():
@@ -169,6 +223,25 @@ def test_preprocessor(tmp_path):
     ]
     for images in found:
         assert images.shape == (1, 8, 8, 3) and (images == [255, 0, 0]).all()
+    # Of all kinds together, and an open file turned as one that is named.
+    found = prepare.images([tmp_path / "red.png", np.asarray(red), red])
+    assert (found == [255, 0, 0]).all()
+    assert (prepare.images(np.full((1, 4, 4, 1), 9, "uint8")) == 9).all()
+    half = np.zeros((8, 8, 3), "uint8")
+    half[:4] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(half).save(tmp_path / "half.png", exif=exif)
+    with Image.open(tmp_path / "half.png") as opened:
+        pair = prepare.images([opened, tmp_path / "half.png"])
+    assert (pair[0] == pair[1]).all() and pair[0].std(axis=1).max() > 100
+    for wrong in (np.ones((4, 4, 3)), np.ones((4, 4, 2), "uint8"), None):
+        with pytest.raises(
+            RecordError, match="Expected paths, Pillow images, or uint8"
+        ):
+            prepare.images([wrong])
+    with pytest.raises(RecordError, match="Put it in one"):
+        prepare.images(tmp_path / "red.png")
     (tmp_path / "bad.png").write_text("bad")
     with pytest.raises(RecordError, match=r"1 of 2 pictures cannot be read.*bad\.png"):
         prepare.images([tmp_path / "red.png", tmp_path / "bad.png"])
@@ -180,5 +253,15 @@ def test_wrong_texts():
         tokenize(["red", " ", ""])
     with pytest.raises(ValueError, match="Put it in a list"):
         tokenize("red")
+    with pytest.raises(RecordError, match=r"must be str.*2 of 3, at \[1, 2\]"):
+        tokenize(["red", None, 3.5])
+    assert tokenize(["half \ud800 a sign"])[0, 0] > 0
+    with pytest.raises(ValueError, match="Put it in a list"):
+        CaptionTokenizer.learn("red")
+    with pytest.raises(ValueError, match="as the library `tokenizers` writes it"):
+        CaptionTokenizer("{}")(["red"])
+    config = json.loads(json.dumps(tokenize.tokenizer)) | {"added_tokens": []}
+    with pytest.raises(ValueError, match="Token 0"):
+        CaptionTokenizer(config)(["red"])
     with pytest.raises(ValueError, match="`max_length`"):
         CaptionTokenizer.learn(["red"], max_length=0)

@@ -32,7 +32,8 @@ class CaptionBatches(keras.utils.PyDataset):
         is set, and `"text"`.
 
     Raises:
-        ValueError: An image has no caption, or there are fewer images than a batch.
+        ValueError: An image has no caption, a caption no image, or there are fewer
+            images than a batch.
 
     Example:
 
@@ -59,6 +60,17 @@ class CaptionBatches(keras.utils.PyDataset):
         super().__init__(**kwargs)
         check_positive_int(batch_size=batch_size)
         check_rate(colour=colour, word_dropout=word_dropout)
+        caption_image = np.asarray(caption_image)
+        whole = np.issubdtype(caption_image.dtype, np.integer)
+        rows = np.isin(caption_image, np.arange(len(images))).all()
+        if not whole or not rows or caption_image.shape != (len(texts),):
+            raise ValueError(
+                f"`caption_image` must hold a row of `images` for each of {len(texts)} "
+                f"texts, integers from 0 to {len(images) - 1}. Received: shape "
+                f"{caption_image.shape} of {caption_image.dtype}, {caption_image[:5]} …"
+            )
+        if isinstance(shift, bool) or not isinstance(shift, int) or shift < 0:
+            raise ValueError(f"`shift` must be pixels, 0 or more. Received: {shift!r}")
         self.images, self.texts = images, texts
         order = np.argsort(caption_image, kind="stable")
         edges = np.searchsorted(caption_image, np.arange(len(images) + 1), sorter=order)
@@ -85,6 +97,8 @@ class CaptionBatches(keras.utils.PyDataset):
         self.epoch += 1
 
     def __getitem__(self, number):
+        if not 0 <= number < len(self):
+            raise IndexError(f"Batches are 0 to {len(self) - 1}. Received: {number}")
         order = np.random.default_rng([self.seed, self.epoch]).permutation(
             len(self.images)
         )

@@ -1,5 +1,6 @@
 """Images with captions: what all readers of them return, and what they leave out."""
 
+import re
 import warnings
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -90,18 +91,22 @@ def collect(name, images, captions, folder):
         RecordError: Nothing is left.
     """
     skipped = defaultdict(list)
-    texts, known = defaultdict(list), {}
+    texts, known, refused = defaultdict(list), {}, set()
     for key, split, paths in images:
         if key in known:
             skipped["images that are listed twice"].append(key)
         elif split not in SPLITS:
             skipped["images of an unknown split"].append(f"{key} ({split})")
+            refused.add(key)
         else:
             known[key] = (split, paths)
     for key, text in captions:
         if key not in known:
-            skipped["captions without an image"].append(key)
-        elif REPLACED in text:
+            if key not in refused:
+                skipped["captions without an image"].append(key)
+        elif not isinstance(text, str):
+            skipped["captions that are no text"].append(key)
+        elif not _is_utf8(text):
             skipped["captions that are not UTF-8"].append(key)
         elif not text.strip():
             skipped["empty captions"].append(key)
@@ -109,7 +114,7 @@ def collect(name, images, captions, folder):
             texts[key].append(" ".join(text.split()))
     kept = []
     for key, (split, paths) in known.items():
-        path = next((path for path in paths if path.is_file()), None)
+        path = next(filter(_is_file, paths), None)
         if path is None:
             skipped["images without a file"].append(key)
         elif key not in texts:
@@ -134,6 +139,18 @@ def collect(name, images, captions, folder):
     )
 
 
+def _is_utf8(text):
+    # JSON may hold halves of characters, which no encoding has.
+    return REPLACED not in text and not re.search(r"[\ud800-\udfff]", text)
+
+
+def _is_file(path):
+    try:
+        return path.is_file()
+    except OSError:  # such as a name that is too long
+        return False
+
+
 def _told(skipped):
     """Such as `2 empty captions (a.png, b.png)`."""
     return "; ".join(
@@ -145,4 +162,10 @@ def _told(skipped):
 
 def read_text(path):
     """A text file that should be UTF-8; what is not shows as `REPLACED`."""
-    return Path(path).read_text(encoding="utf-8-sig", errors="replace")
+    try:
+        return Path(path).read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as error:
+        raise RecordError(
+            f"Expected a text file at {path}. Received: {error.strerror}. Unpack the "
+            "whole release."
+        ) from error

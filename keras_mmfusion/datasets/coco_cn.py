@@ -4,6 +4,8 @@ Li et al., "COCO-CN for cross-lingual image tagging, captioning and retrieval",
 IEEE Transactions on Multimedia 21(9), 2019; release 201805, version 1.1.
 """
 
+from pathlib import Path
+
 from keras_mmfusion.datasets._find import find_folder
 from keras_mmfusion.datasets.caption_corpus import SPLITS, collect, read_text
 from keras_mmfusion.datasets.ecg_record import RecordError
@@ -43,7 +45,7 @@ def load_coco_cn(data_dir=None, image_dir=None):
         "Ask for it at https://github.com/li-xirong/coco-cn, unpack it as "
         f"{FOLDER}, put train2014 and val2014 of https://cocodataset.org beside it,",
     )
-    above = [folder, folder.parent] if image_dir is None else [folder / image_dir]
+    above = [folder, folder.parent] if image_dir is None else [Path(image_dir)]
     images = []
     for split in SPLITS:
         for key in read_text(folder / f"coco-cn_{split}.txt").split():
@@ -51,14 +53,16 @@ def load_coco_cn(data_dir=None, image_dir=None):
             places = [place / part / f"{key}.jpg" for place in above]
             images.append((key, split, places))
     captions = []
-    lines = read_text(folder / CAPTIONS).splitlines()
-    for number, line in enumerate(lines, 1):
-        key, mark, text = line.partition("\t")
-        if line.strip() and not mark:
+    # Not splitlines: captions may hold other signs that it takes for ends of lines.
+    for number, line in enumerate(read_text(folder / CAPTIONS).split("\n"), 1):
+        # Copies have a blank for the tab, and `#zhm#0` for `#0`.
+        name, text = (*line.split(None, 1), "", "")[:2]
+        key, mark, _ = name.partition("#")
+        if name and not mark:
             raise RecordError(
                 f"Expected image#number, a tab and a caption in line {number} of "
                 f"{folder / CAPTIONS}. Received: {line[:60]!r}. Get the file again."
             )
-        if line.strip():
-            captions.append((key.partition("#")[0], text))
+        if name:
+            captions.append((key, text))
     return collect("COCO-CN", images, captions, folder)

@@ -101,7 +101,7 @@ def read_karpathy(path, image_folders, name=None):
     Args:
         path: Path of the JSON file: `{"images": [{"filename": str, "split": str,
             "sentences": [{"raw": str}, …]}, …]}`, in UTF-8. The split `"restval"`
-            counts as `"train"`.
+            counts as `"train"`; a sentence without `"raw"` may have `"tokens"`.
         image_folders: Folders to look for images in, the first that has it.
         name: str. Defaults to `None`: the name of the file.
 
@@ -126,7 +126,7 @@ def read_karpathy(path, image_folders, name=None):
     ```
     """
     path, folders = Path(path), [Path(folder) for folder in image_folders]
-    images, captions = [], []
+    images, captions, seen = [], [], set()
     try:
         for entry in json.loads(read_text(path))["images"]:
             key = entry["filename"]
@@ -135,10 +135,24 @@ def read_karpathy(path, image_folders, name=None):
             below = entry.get("filepath", "")
             places = [folder / below / key for folder in folders]
             images.append((key, split, places))
-            captions += [(key, sentence["raw"]) for sentence in entry["sentences"]]
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+            # Of an image that is there twice, the other may be of another split.
+            if key not in seen:
+                captions += [(key, _text(said)) for said in entry["sentences"]]
+            seen.add(key)
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise RecordError(
             f"{path} must be a JSON file of images with filename, split and "
             f"sentences. Received: {type(error).__name__}: {error}. Get it again."
         ) from error
-    return collect(name or path.stem, images, captions, folders[0])
+    return collect(name or path.stem, images, captions, path)
+
+
+def _text(sentence):
+    raw = sentence.get("raw")
+    return " ".join(sentence["tokens"]) if raw is None else raw

@@ -69,6 +69,7 @@ class CaptionTokenizer:
             `CaptionTokenizer`.
         """
         check_positive_int(vocabulary_size=vocabulary_size)
+        captions = _texts(captions)
         tokenizers = _library()
         # Not WordPiece, of which the library learns another one each time.
         made = tokenizers.Tokenizer(tokenizers.models.BPE(unk_token=UNKNOWN))
@@ -76,18 +77,17 @@ class CaptionTokenizer:
         made.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
         trainer = tokenizers.trainers.BpeTrainer(
             vocab_size=vocabulary_size,
+            # Else it would keep every letter there is, beyond the size.
+            limit_alphabet=max(vocabulary_size - 2, 0),
             special_tokens=[PADDING, UNKNOWN],
             show_progress=False,
         )
-        made.train_from_iterator(list(captions), trainer)
+        made.train_from_iterator(captions, trainer)
         return cls(made.to_str(), max_length)
 
     def __call__(self, texts):
-        if isinstance(texts, str):
-            raise ValueError(
-                f"`texts` must be a list of str. Received: {texts!r}. Put it in a list."
-            )
-        encoded = self._library_tokenizer().encode_batch(list(texts))
+        texts = _texts(texts)
+        encoded = self._library_tokenizer().encode_batch(texts)
         numbers = np.zeros((len(encoded), self.max_length), "int32")
         for row, text in zip(numbers, encoded, strict=True):
             ids = text.ids[: self.max_length]
@@ -107,8 +107,23 @@ class CaptionTokenizer:
 
     def _library_tokenizer(self):
         if self._ready is None:
-            text = json.dumps(self.tokenizer)
-            self._ready = _library().Tokenizer.from_str(text)
+            text, library = json.dumps(self.tokenizer), _library()
+            try:
+                ready = library.Tokenizer.from_str(text)
+            except Exception as error:  # the library raises no other
+                raise ValueError(
+                    "`tokenizer` must be one as the library `tokenizers` writes it. "
+                    f"Received: {text[:60]} ({error})."
+                ) from error
+            first = ready.get_added_tokens_decoder().get(0)
+            if first is None or not first.special:
+                raise ValueError(
+                    "Token 0 of `tokenizer` must be its padding, a special token. "
+                    f"Received: {ready.id_to_token(0)!r}."
+                )
+            # A text that says "[PAD]" is a text.
+            ready.encode_special_tokens = True
+            self._ready = ready
         return self._ready
 
     def get_config(self):
@@ -117,6 +132,23 @@ class CaptionTokenizer:
     @classmethod
     def from_config(cls, config):
         return cls(**config)
+
+
+def _texts(texts):
+    """A list of str that the library takes."""
+    if isinstance(texts, str):
+        raise ValueError(
+            f"`texts` must be a list of str. Received: {texts!r}. Put it in a list."
+        )
+    texts = list(texts)
+    other = [i for i, text in enumerate(texts) if not isinstance(text, str)]
+    if other:
+        raise RecordError(
+            f"Texts must be str. Received: {texts[other[0]]!r} and the like in "
+            f"{len(other)} of {len(texts)}, at {other[:5]}."
+        )
+    # Halves of characters, as JSON may hold, are in no encoding.
+    return [text.encode("utf-8", "replace").decode() for text in texts]
 
 
 def _library():

@@ -1,5 +1,6 @@
 """Picture files of any kind as arrays of one size."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -7,8 +8,11 @@ import numpy as np
 
 from keras_mmfusion.datasets.ecg_record import RecordError
 
-# Beyond this a file is more likely an attack or a mistake than a photograph.
-MOST_PIXELS = 200_000_000
+# Beyond this a file is more likely an attack or a mistake than a photograph; Pillow
+# opens no larger ones either.
+MOST_PIXELS = 178_956_970
+# Times the size asked for, to which large pictures are first brought by averaging.
+ROOM = 3
 
 
 def read_picture(path, size):
@@ -26,7 +30,7 @@ def read_picture(path, size):
         uint8 array `(size, size, 3)`.
 
     Raises:
-        RecordError: The file is missing, is no picture, or has more than 200 million
+        RecordError: The file is missing, is no picture, or has more than 178,956,970
             pixels.
         ImportError: Pillow is not installed.
 
@@ -41,24 +45,25 @@ def read_picture(path, size):
     assert pixels[0].min() == 255 and pixels[10].max() == 0
     ```
     """
-    Image, ImageOps = _pillow()
+    Image, ImageOps = with_pillow()
     path = Path(path)
     if not path.is_file():
         raise RecordError(f"No picture at {path}. Check the path and the name.")
     try:
         with Image.open(path) as picture:
             if picture.width * picture.height > MOST_PIXELS:
-                raise RecordError(
-                    f"{path} must have at most {MOST_PIXELS:,} pixels. Received: "
-                    f"{picture.width} x {picture.height}. Make it smaller."
+                raise Image.DecompressionBombError(
+                    f"{picture.width} x {picture.height}"
                 )
             picture.draft("RGB", (2 * size, 2 * size))
             upright = ImageOps.exif_transpose(picture)
             return square(upright, size)
-    # Broken files raise all kinds of errors in Pillow's readers.
-    except RecordError:
-        raise
-    except Exception as error:
+    except Image.DecompressionBombError as error:
+        raise RecordError(
+            f"{path} must have at most {MOST_PIXELS:,} pixels. Received: {error}. Make "
+            "it smaller."
+        ) from error
+    except Exception as error:  # of all kinds, from Pillow's readers
         raise RecordError(
             f"{path} is not a picture that Pillow can read ({error}). Convert it, for "
             "example to PNG."
@@ -67,12 +72,12 @@ def read_picture(path, size):
 
 def square(picture, size):
     """A Pillow image as `read_picture` has it."""
-    Image, _ = _pillow()
+    Image, _ = with_pillow()
     if picture.mode.startswith("I") or picture.mode == "F":
         picture = Image.fromarray(_eight_bits(np.asarray(picture)))
-    colours = picture.convert("RGBA")
-    scale = size / max(colours.size)
-    fitted = tuple(max(round(scale * n), 1) for n in colours.size)
+    scale = size / max(picture.size)
+    fitted = tuple(max(round(scale * n), 1) for n in picture.size)
+    colours = _reduced(picture, max(picture.size) // (ROOM * size)).convert("RGBA")
     if fitted != colours.size:
         # Weighted by opacity, or the colour of what is transparent would bleed.
         colours = colours.convert("RGBa").resize(fitted, Image.Resampling.LANCZOS)
@@ -108,34 +113,50 @@ def read_pictures(paths, size, workers=8):
     assert list(broken) == ["bad.png"]
     ```
     """
-    _pillow()
+    with_pillow()
+    if isinstance(paths, (str, os.PathLike)):
+        raise ValueError(
+            f"Expected a list of paths. Received: {paths!r}. Put it in a list."
+        )
+    paths = list(paths)
+    pictures = np.zeros((len(paths), size, size, 3), "uint8")
 
-    def read(path):
+    def read(row):
         try:
-            return read_picture(path, size)
+            pictures[row] = read_picture(paths[row], size)
         except RecordError as error:
             return str(error)
 
     with ThreadPoolExecutor(workers) as pool:
-        found = list(pool.map(read, paths))
-    kept = [i for i, result in enumerate(found) if not isinstance(result, str)]
-    broken = {p: r for p, r in zip(paths, found, strict=True) if isinstance(r, str)}
-    pictures = np.zeros((len(kept), size, size, 3), "uint8")
-    for row, i in enumerate(kept):
-        pictures[row] = found[i]
-    return pictures, np.array(kept, "int64"), broken
+        wrong = list(pool.map(read, range(len(paths))))
+    kept = np.array([row for row, what in enumerate(wrong) if what is None], "int64")
+    broken = {path: what for path, what in zip(paths, wrong, strict=True) if what}
+    # Without a broken one there is nothing to copy.
+    return (pictures[kept] if broken else pictures), kept, broken
+
+
+def _reduced(picture, factor):
+    """Opaque pictures averaged over squares: no copy of a huge one in four colours."""
+    if picture.mode == "1":
+        picture = picture.convert("L")
+    if factor < 2 or picture.mode not in ("L", "RGB") or "transparency" in picture.info:
+        return picture
+    return picture.reduce(factor)
 
 
 def _eight_bits(grey):
     """Greys of 16 or 32 bits, or floats, from their darkest to their brightest."""
     grey = grey.astype("float64")
-    low, high = grey.min(), grey.max()
+    known = grey[np.isfinite(grey)]
+    low, high = (known.min(), known.max()) if known.size else (0, 0)
+    grey = np.nan_to_num(grey, nan=low, posinf=high, neginf=low)
     if low >= 0 and 255 < high < 2**16:
         low, high = 0, 2**16 - 1
     return ((grey - low) * (255 / max(high - low, 1e-12))).astype("uint8")
 
 
-def _pillow():
+def with_pillow():
+    """The modules `Image` and `ImageOps`, or how to get them."""
     try:
         from PIL import Image, ImageOps
     except ImportError as error:

@@ -8,7 +8,12 @@ import numpy as np
 from keras_mmfusion._checks import check_positive_int
 from keras_mmfusion._serialization import register
 from keras_mmfusion.datasets.ecg_record import RecordError
-from keras_mmfusion.preprocessing.picture_files import read_pictures, square
+from keras_mmfusion.preprocessing.picture_files import (
+    read_picture,
+    read_pictures,
+    square,
+    with_pillow,
+)
 
 
 @register()
@@ -53,6 +58,10 @@ class RetrievalPreprocessor:
                 `(height, width, channels)`.
             workers: int. Files that are read at a time. Defaults to `8`.
         """
+        if isinstance(pictures, (str, os.PathLike)):
+            raise RecordError(
+                f"Expected a list of pictures. Received: {pictures!r}. Put it in one."
+            )
         pictures = list(pictures)
         of_files = [isinstance(p, (str, os.PathLike)) for p in pictures]
         if pictures and all(of_files):
@@ -63,14 +72,14 @@ class RetrievalPreprocessor:
                     + "; ".join(list(broken.values())[:3])
                 )
             return found
-        from PIL import Image
-
         size = self.image_size
         images = np.zeros((len(pictures), size, size, 3), "uint8")
-        for row, picture in zip(images, pictures, strict=True):
-            if not isinstance(picture, Image.Image):
-                picture = Image.fromarray(np.asarray(picture))
-            row[:] = square(picture, size)
+        for row, (picture, of_file) in enumerate(zip(pictures, of_files, strict=True)):
+            images[row] = (
+                read_picture(picture, size)
+                if of_file
+                else square(_opened(picture), size)
+            )
         return images
 
     def texts(self, texts):
@@ -97,3 +106,21 @@ class RetrievalPreprocessor:
         config = dict(config)
         tokenizer = keras.saving.deserialize_keras_object(config.pop("tokenizer"))
         return cls(tokenizer, **config)
+
+
+def _opened(picture):
+    """A Pillow image, upright, of one or of an array."""
+    Image, ImageOps = with_pillow()
+    if isinstance(picture, Image.Image):
+        return ImageOps.exif_transpose(picture)
+    array = np.asarray(picture)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    shaped = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
+    if array.dtype != "uint8" or not shaped or not array.size:
+        raise RecordError(
+            "Expected paths, Pillow images, or uint8 arrays (height, width, channels) "
+            f"with 1, 3 or 4 channels. Received: {array.dtype} of shape {array.shape}. "
+            "Bring values to 0 to 255 and to uint8."
+        )
+    return Image.fromarray(array)
