@@ -29,6 +29,11 @@ def assert_close(actual, expected, tolerance=TOLERANCE, what="outputs"):
     assert gap <= tolerance, f"{what} differ by {gap:.2e} (allowed {tolerance:.0e})"
 
 
+def scale_of(output):
+    """What rounding is measured by: the largest output, or one."""
+    return max(1.0, float(np.abs(output).max(initial=0.0)))
+
+
 def numbers(count, *shape, seed=0):
     """`count` standard normal arrays of a shape, or of one shape each."""
     rng = np.random.default_rng(seed)
@@ -97,7 +102,7 @@ def check_mixed_precision(make_layer, layer, inputs, masks, output, dynamic=True
     if len(half.weights) == len(layer.weights):
         half.set_weights(layer.get_weights())
     result = run(half, inputs, masks).astype("float32")
-    scale = max(1.0, np.abs(output).max())
+    scale = scale_of(output)
     assert_close(result, output, 0.1 * scale, "bfloat16 outputs")
     spec = symbolic_model(half, inputs, masks, dynamic).output
     assert spec.dtype == "bfloat16"
@@ -124,7 +129,7 @@ def check_saving(layer, inputs, masks, output, path, quantize, dynamic=True):
     modes = [child.quantization_mode for child in layer._flatten_layers()]
     assert "int8" in modes, "nothing was quantised"
     quantized = run(model, arrays)
-    scale = max(1.0, np.abs(output).max())
+    scale = scale_of(output)
     assert_close(quantized, output, 0.2 * scale, "int8 outputs")
     again = reload(quantized)
     again.save(path)
@@ -171,7 +176,8 @@ def check_batch(layer, inputs, masks, output):
     order = np.arange(len(output))[::-1]
     for index in (order, slice(0, 1)):
         part = run(layer, like(inputs, take(xs, index)), _like(masks, take(ms, index)))
-        assert_close(part, output[index], 2e-6, "outputs in another batch")
+        gap = 2e-6 * scale_of(output)
+        assert_close(part, output[index], gap, "outputs in another batch")
 
 
 def _like(masks, values):
@@ -189,7 +195,8 @@ def check_padding(layer, inputs, masks, output, extra=4):
         long_ms = [_append(m, extra, False) for m in ms]
         padded = run(layer, like(inputs, long_xs), like(inputs, long_ms))
         steps = output.shape[1]
-        assert_close(padded[:, :steps], output, 1e-6, "outputs after padding")
+        gap = 1e-6 * scale_of(output)
+        assert_close(padded[:, :steps], output, gap, "outputs after padding")
         assert padded.shape[1] == steps or not padded[:, steps:].any()
         by_input, by_weight = gradients(
             layer, like(inputs, long_xs), like(inputs, long_ms)
