@@ -1,6 +1,6 @@
 """Score the trained retrievers on the images to test on, and print the table.
 
-    KERAS_BACKEND=jax python recipes/emoji/evaluate.py --language en
+    KERAS_BACKEND=jax python recipes/retrieval/evaluate.py --corpus emoji_en
 
 Every run is scored once, by its towers alone and with the second look as it was chosen
 on the images to validate on. Beside them, chance, and neighbours in colours and words.
@@ -10,26 +10,24 @@ import argparse
 import json
 from pathlib import Path
 
-import architecture
 import data
 import scoring
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--language", choices=("en", "zh"), default="en")
-    parser.add_argument("--data", help="folder with emoji/")
-    parser.add_argument("--output", default="runs/emoji")
+    parser.add_argument("--corpus", choices=data.CORPORA, default="emoji_en")
+    parser.add_argument("--data", help="folder with the corpus")
+    parser.add_argument("--output", default="runs/retrieval")
     args = parser.parse_args(argv)
-    prepare = data.preprocessor(args.language, args.data)
+    prepare = data.preprocessor(args.corpus, args.data)
     train, test = (
-        data.load(args.language, split, prepare, args.data)
-        for split in ("train", "test")
+        data.load(args.corpus, split, prepare, args.data) for split in ("train", "test")
     )
-    for run in sorted(Path(args.output, args.language).glob("*/seed*/run.json")):
+    for run in sorted(Path(args.output, args.corpus).glob("*/seed*/run.json")):
         file = run.with_name("test.json")
         if not file.exists():
-            model = trained(run.parent, prepare)
+            model = trained(run.parent, args.corpus, prepare)
             found = {
                 "towers": scoring.score(model, test, rerank=0),
                 "reranked": scoring.score(
@@ -39,15 +37,15 @@ def main(argv=None):
             file.write_text(json.dumps(found, indent=2))
     rows = [("chance", [scoring.chance(test)])]
     rows += [("neighbours in colours and words", [scoring.neighbours(train, test)])]
-    for name, seeds in scoring.read(args.output, args.language).items():
+    for name, seeds in scoring.read(args.output, args.corpus).items():
         for way in ("towers", "reranked"):
             rows.append((f"{name}, {way}", [of[way] for of in seeds.values()]))
     scoring.print_table(rows)
 
 
-def trained(run, prepare):
+def trained(run, corpus, prepare):
     """The model of a run, with its second look as chosen."""
-    model = architecture.build(run.parent.name, prepare)
+    model = data.model(run.parent.name, corpus, prepare)
     model.load_weights(run / "model.weights.h5")
     facts = json.loads((run / "run.json").read_text())
     model.rerank_weight = facts["rerank_weight"]

@@ -1,6 +1,6 @@
-"""Train retrievers of emoji, all on the same images and captions.
+"""Train retrievers of pictures by words, all on the same images and captions.
 
-    KERAS_BACKEND=jax python recipes/emoji/train.py --language en
+    KERAS_BACKEND=jax python recipes/retrieval/train.py --corpus emoji_en
 
 A run is one model with one seed. It leaves its weights, its log and its recalls on the
 images to validate on under `runs/`; runs that are complete are skipped, one that was
@@ -41,33 +41,33 @@ class EpochOf(keras.callbacks.Callback):
 def main(argv=None):
     args = parse_arguments(argv)
     keras.config.set_dtype_policy(args.precision)
-    for language in args.language:
-        prepare = data.preprocessor(language, args.data)
+    for corpus in args.corpus:
+        prepare = data.preprocessor(corpus, args.data)
         parts = {
-            split: data.load(language, split, prepare, args.data, args.images)
+            split: data.load(corpus, split, prepare, args.data, args.images)
             for split in ("train", "val")
         }
         for seed in args.seeds:
             for name in args.models:
-                run(args, language, prepare, parts, name, seed)
+                run(args, corpus, prepare, parts, name, seed)
 
 
-def run(args, language, prepare, parts, name, seed):
+def run(args, corpus, prepare, parts, name, seed):
     """Train one model, or leave it if it is there already."""
-    folder = Path(args.output, language, name, f"seed{seed}")
+    folder = Path(args.output, corpus, name, f"seed{seed}")
     if (folder / "run.json").exists():
         print(f"{folder}: complete", flush=True)
         return
     folder.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(seed)
-    model = architecture.build(name, prepare, seed)
+    model = data.model(name, corpus, prepare, seed)
     train = parts["train"]
     batches = CaptionBatches(
         train.images,
         train.texts,
         train.caption_image,
         args.batch_size,
-        shift=6,
+        shift=train.images.shape[1] // 12,
         colour=0.2,
         word_dropout=0.1,
         seed=seed,
@@ -103,7 +103,7 @@ def run(args, language, prepare, parts, name, seed):
     (folder / "run.json").write_text(
         json.dumps(
             {
-                "command": f"python recipes/emoji/train.py --language {language} "
+                "command": f"python recipes/retrieval/train.py --corpus {corpus} "
                 f"--models {name}",
                 "commit": common.commit(),
                 "backend": keras.backend.backend(),
@@ -132,7 +132,9 @@ def validate(model, part):
 
 def parse_arguments(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--language", nargs="+", choices=("en", "zh"), default=["en"])
+    parser.add_argument(
+        "--corpus", nargs="+", choices=data.CORPORA, default=["emoji_en"]
+    )
     parser.add_argument(
         "--models",
         nargs="+",
@@ -145,8 +147,8 @@ def parse_arguments(argv=None):
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--images", type=int, help="of a split, default: all")
     parser.add_argument("--precision", default="float32")
-    parser.add_argument("--data", help="folder with emoji/")
-    parser.add_argument("--output", default="runs/emoji")
+    parser.add_argument("--data", help="folder with the corpus")
+    parser.add_argument("--output", default="runs/retrieval")
     parser.add_argument("--quiet", action="store_true", help="one line an epoch")
     parser.add_argument("--smoke", action="store_true", help="a minute, on the CPU")
     args = parser.parse_args(argv)

@@ -80,10 +80,10 @@ def bags(texts, train):
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
-def read(output, language, file="test.json"):
+def read(output, corpus, file="test.json"):
     """`{model: {seed: numbers}}` of all runs that were scored."""
     found = {}
-    for path in sorted(Path(output, language).glob(f"*/seed*/{file}")):
+    for path in sorted(Path(output, corpus).glob(f"*/seed*/{file}")):
         seed = int(path.parent.name.removeprefix("seed"))
         found.setdefault(path.parents[1].name, {})[seed] = json.loads(path.read_text())
     return found
