@@ -20,7 +20,8 @@ PAGE = ROOT / "docs" / "benchmarks.md"
 CHART = FOLDER / "benchmarks.svg"
 CALLS = {"forward": "forward", "step": "training step"}
 FILES = ("fusions", "cascade", "pictures", "attention_memory", "conv_lstm")
-FILES += ("forecasting", "parameters")
+FILES += ("forecasting", "parameters", "search")
+ENDS = ("_min", "", "_max")
 # Processor time, since wall time tells what else the machine was doing.
 CLOCK = "cpu"
 # What is aimed at, as the largest ratio of our time to that of the reference.
@@ -85,6 +86,7 @@ def page(text, results):
         "conv_lstm": conv_lstm(results["conv_lstm"]),
         "forecasting": forecasting(results["forecasting"]),
         "parameters": parameters(results["parameters"]),
+        "search": search(results["search"]),
     }
     for name, content in blocks.items():
         text = replace_block(text, name, content)
@@ -329,6 +331,19 @@ def parameters(rows):
     cells = [[key, *(c for n in names for c in line[n])] for key, line in lines.items()]
     heads = [f"{name}: {what}" for name in names for what in ("all", "fusion", "paper")]
     return table(["fusion", *heads], cells)
+
+
+def search(rows):
+    """Milliseconds of a search, and the ratio where there is something beside it."""
+    cells = []
+    for row in rows:
+        ratio = ""
+        if row["ratio"]:
+            least, middle, most = (float(row[f"ratio{end}"]) for end in ENDS)
+            ratio = f"{middle:.2f} ({least:.2f}–{most:.2f})"
+        backend = BACKENDS.get(row["backend"], "NumPy")
+        cells.append([row["call"], backend, short(row["ms"]), ratio])
+    return table(["search", "on", "ms", "beside scikit-learn"], cells)
 
 
 def memory(rows):

@@ -100,6 +100,20 @@ def test_all_fusions_are_measured():
 
 
 @once
+def test_search():
+    """Ours finds what scikit-learn finds, or there are no rows."""
+    rows = printed("search.py")
+    found = {(row["call"], row["backend"]) for row in rows}
+    assert found == {
+        ("vectors, 1", "numpy"),
+        ("vectors, 32", "numpy"),
+        ("text", BACKEND),
+        ("text, re-ranked", BACKEND),
+    }
+    assert all(bool(row["ratio"]) == (row["backend"] == "numpy") for row in rows)
+
+
+@once
 def test_parameters():
     """The table names all fusions, and its numbers are those of the models."""
     from keras_mmfusion.models.fusions import FUSIONS
