@@ -3,9 +3,10 @@
 Naive and linear ones have no seed: `persistence`, `seasonal`, and `linear`, `dlinear`,
 `nlinear` by ridge regression; `nlinear_phase` is `nlinear` with the time of the year.
 On top of that one, fusions of patches of the series, of its picture (days x hours)
-and of the calendar: `atd`, `step`, `concat`; or one of these three by itself. `blank`
-is `atd` with a picture of zeros, as a control. `patches` is a transformer over patches
-without any linear part; `nlinear_adam` is `nlinear` trained by steps.
+and of the calendar: `atd`, `step`, `zoom_shift`, `concat`; or one of these three by
+itself. `blank` is `atd` with a picture of zeros, as a control. `patches` is a
+transformer over patches without any linear part; `nlinear_adam` is `nlinear` trained by
+steps.
 """
 
 import keras
@@ -19,12 +20,14 @@ RIDGE = {"linear": (), "dlinear": (), "nlinear": (), "nlinear_phase": ("phase",)
 FUSIONS = {
     "atd": ("series", "image", "calendar"),
     "step": ("series", "image", "calendar"),
+    "zoom_shift": ("series", "image", "calendar"),
     "concat": ("series", "image", "calendar"),
     "blank": ("series", "image", "calendar"),
     "series": ("series",),
     "image": ("image",),
     "calendar": ("calendar",),
 }
+ATTENDING = ("atd", "step", "zoom_shift")
 TRAINED = (*FUSIONS, "patches", "nlinear_adam")
 MODELS = (*NAIVE, *RIDGE, *TRAINED)
 DAY = 24
@@ -61,12 +64,13 @@ def build(name, task):
     seen = FUSIONS[name]
     names = [n for n in shapes if n in seen or n in ("series", "phase")]
     fusion = "atd" if name == "blank" else name
+    heads = {"num_heads": HEADS} if fusion in ATTENDING else None
     model = FusionForecaster(
         {n: shapes[n] for n in names},
         {n: encoder_of(n, shapes[n][0], task.table.steps_per_day) for n in seen},
         horizon,
         fusion=fusion if len(seen) > 1 else "concat",
-        fusion_options={"num_heads": HEADS} if fusion in ("atd", "step") else None,
+        fusion_options=heads,
         dim=WIDTH,
         dropout=DROPOUT,
         name=name,

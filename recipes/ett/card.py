@@ -27,6 +27,7 @@ KINDS = {
     "patches": "transformer over patches, nothing linear",
     "atd": "`nlinear_phase` + ATD fusion of series, picture, calendar",
     "step": "`nlinear_phase` + step fusion of the same",
+    "zoom_shift": "`nlinear_phase` + zoom-and-shift fusion of the same",
     "concat": "`nlinear_phase` + concatenation of the same",
     "blank": "`atd` with a picture of zeros (control)",
     "series": "`nlinear_phase` + the series alone",
