@@ -37,7 +37,7 @@ SMOKE_OPTIONS = {"mult": {"stream_dim": 30, "num_heads": 2, "num_layers": 1}}
 # one direction of `CascadeMHA`, as it can be written by hand.
 CASCADE = "attention"
 # Fusions that are compared with the cascade written by hand.
-ATTENDING = (CASCADE, "cascade", "atd", "step", "cross_attention")
+ATTENDING = (CASCADE, "cascade", "atd", "step", "zoom_shift", "cross_attention")
 CALLS = ("forward", "step")
 FIELDS = ["fusion", "backend", "call", "clock", "ms", "ms_min", "ms_max", "memory_mb"]
 FIELDS += ["parameters", "reference", "reference_ms", "ratio", "ratio_min", "ratio_max"]
