@@ -39,6 +39,11 @@ def sizes(corpus):
     return CORPORA[corpus][1]
 
 
+def is_small(corpus):
+    """Whether its captions fit in memory as bags of words."""
+    return sizes(corpus) is architecture.SMALL
+
+
 def preprocessor(corpus, data_dir=None):
     """Made of the captions to train on, and of no other."""
     read, sizes = CORPORA[corpus]

@@ -36,7 +36,9 @@ def main(argv=None):
             }
             file.write_text(json.dumps(found, indent=2))
     rows = [("chance", [scoring.chance(test)])]
-    rows += [("neighbours in colours and words", [scoring.neighbours(train, test)])]
+    if data.is_small(args.corpus):
+        baseline = scoring.neighbours(train, test)
+        rows += [("neighbours in colours and words", [baseline])]
     for name, seeds in scoring.read(args.output, args.corpus).items():
         for way in ("towers", "reranked"):
             rows.append((f"{name}, {way}", [of[way] for of in seeds.values()]))

@@ -55,7 +55,8 @@ def neighbours(train, part):
     colours = histograms(part.images) @ histograms(train.images).T
     least = np.sort(colours, axis=1)[:, -NEIGHBOURS, None]
     colours = np.where(colours >= least, colours, 0.0)
-    words = bags(part.texts, train.texts) @ bags(train.texts, train.texts).T
+    asked, known = bags(part.texts, train.texts)
+    words = asked @ known.T
     return numbers(colours[:, train.caption_image] @ words.T, part.caption_image)
 
 
@@ -68,7 +69,7 @@ def histograms(images):
 
 
 def bags(texts, train):
-    """Unit vectors of tokens, rare ones of the training captions counting most."""
+    """Unit vectors of the tokens of both, rare ones in training counting most."""
     size = max(texts.max(), train.max()) + 1
     counts = [
         np.array([np.bincount(t, minlength=size) for t in x]) for x in (texts, train)
@@ -76,8 +77,9 @@ def bags(texts, train):
     there = counts[1] > 0
     weights = np.log(len(train) / (1 + there.sum(axis=0)))
     weights[0] = 0.0  # padding
-    vectors = counts[0] * np.maximum(weights, 0.0)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    vectors = [x * np.maximum(weights, 0.0) for x in counts]
+    lengths = [np.linalg.norm(x, axis=1, keepdims=True) for x in vectors]
+    return [x / np.maximum(n, 1e-12) for x, n in zip(vectors, lengths, strict=True)]
 
 
 def read(output, corpus, file="test.json"):

@@ -47,6 +47,9 @@ def main(argv=None):
             split: data.load(corpus, split, prepare, args.data, args.images)
             for split in ("train", "val")
         }
+        if data.is_small(corpus):
+            baseline = scoring.neighbours(parts["train"], parts["val"])
+            print(f"{corpus}: neighbours in colours and words {baseline}", flush=True)
         for seed in args.seeds:
             for name in args.models:
                 run(args, corpus, prepare, parts, name, seed)
@@ -104,7 +107,9 @@ def run(args, corpus, prepare, parts, name, seed):
         json.dumps(
             {
                 "command": f"python recipes/retrieval/train.py --corpus {corpus} "
-                f"--models {name}",
+                f"--models {name} --seeds {seed} --epochs {args.epochs} "
+                f"--batch-size {args.batch_size} --precision {args.precision} "
+                f"--learning-rate {args.learning_rate}",
                 "commit": common.commit(),
                 "backend": keras.backend.backend(),
                 "keras": keras.__version__,
