@@ -25,6 +25,7 @@ class Sizes:
 
 SMALL, PAPER = Sizes(48, 32, 3000), Sizes(224, 64, 36_000)
 WIDTH, HEADS, EMBEDDING = 64, 4, 128
+DROPOUT = 0.2
 MODELS = {
     "zoom_shift": ("zoom_shift", {}),
     "standardised": ("zoom_shift", {"conditional": False}),
@@ -48,7 +49,7 @@ def build(name, sizes, vocabulary_size, seed=None):
             seed=seed,
         )
     if options is not None:
-        options = {"num_heads": HEADS, "dropout": 0.1, **options}
+        options = {"num_heads": HEADS, "dropout": DROPOUT, **options}
     return FusionRetriever(
         inputs={"image": (sizes.image, sizes.image, 3), "text": (sizes.length,)},
         encoders={"image": image_encoder(), "text": text_encoder(vocabulary_size)},
@@ -67,17 +68,18 @@ def image_encoder():
         [
             layers.Rescaling(1 / 127.5, -1, name="pixels"),
             ResNet2DEncoder((24, 48, 64), normalization="batch", name="resnet"),
-            ATDEncoder(WIDTH, 1, HEADS, dropout=0.1, name="transformer"),
+            ATDEncoder(WIDTH, 1, HEADS, dropout=DROPOUT, name="transformer"),
         ],
         name="image_encoder",
     )
 
 
 def text_encoder(vocabulary_size):
+    """Vectors of words: the captions are keywords, whose order says nothing."""
     return keras.Sequential(
         [
             layers.Embedding(vocabulary_size, WIDTH, mask_zero=True, name="words"),
-            ATDEncoder(WIDTH, 2, HEADS, dropout=0.1, name="transformer"),
+            layers.Dropout(DROPOUT, name="dropout"),
         ],
         name="text_encoder",
     )
