@@ -171,13 +171,13 @@ def text(facts):
         "training rows; every window, steps up to the horizon. Mean ± standard "
         "deviation over n seeds where it shows; naive and ridge models have none. "
         f"Released is seed {facts.seed}, the best on the rows to validate on.\n",
-        _table(standard, facts.model),
+        table(standard, facts.model),
         _gain_text(facts),
         f"Released weights: {_released(facts, 'ltsf_standard')}.\n",
         _validation_text(facts),
         _choice_text(facts.run),
         "Without one of its inputs:\n",
-        _table(
+        table(
             {f"no {name}": found for name, found in facts.without.items()},
             None,
             label=str,
@@ -192,7 +192,7 @@ def text(facts):
             }
             parts += [
                 f"### `{protocol}`: in {TITLES[protocol]}\n",
-                _table(shown, facts.model),
+                table(shown, facts.model),
             ]
     parts += [
         "### The papers\n",
@@ -222,7 +222,7 @@ def text(facts):
     return "\n".join(parts)
 
 
-def _table(models, ours, label=None):
+def table(models, ours, label=None):
     horizons = horizons_of(next(iter(models.values())))
     head = ["model", "n", *horizons]
     rows = [head, ["---", *["--:"] * (len(head) - 1)]]

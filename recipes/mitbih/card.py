@@ -47,7 +47,7 @@ def text(facts):
         _results_table(facts),
         "![Confusion matrix](confusion.png)\n",
         "## Beside it, from the same run\n",
-        _baseline_table({facts.variant: facts.metrics, **facts.baselines}),
+        baseline_table({facts.variant: facts.metrics, **facts.baselines}),
         _gain(facts),
         *_stage_1_section(facts),
         *([_aami5_section(facts)] if facts.aami5 else []),
@@ -105,7 +105,7 @@ def _results_table(facts):
     return "\n".join(rows) + "\n"
 
 
-def _baseline_table(models):
+def baseline_table(models):
     keys = ["accuracy", "macro_f1_nsv", "macro_f1", "S_f1", "V_f1"]
     keys = [key for key in keys if key in next(iter(models.values()))]
     heads = [METRIC_NAMES.get(key, key.replace("_f1", " F1")) for key in keys]
@@ -139,7 +139,7 @@ def _aami5_section(facts):
     return (
         "## The five AAMI classes\n\n"
         f"Models of their own: {SPLITS['random_aami5']}.\n\n"
-        + _baseline_table(facts.aami5)
+        + baseline_table(facts.aami5)
     )
 
 

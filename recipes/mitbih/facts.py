@@ -112,9 +112,9 @@ def metadata(facts):
         },
         "metrics": {facts.protocol: facts.metrics},
         "baselines": {
-            "same_run": {_short(n): _shown(m) for n, m in facts.baselines.items()},
+            "same_run": {short(n): shown(m) for n, m in facts.baselines.items()},
             "stage_1": stage_1_gains({facts.variant: facts.metrics, **facts.baselines}),
-            "random_aami5": {name: _shown(m) for name, m in facts.aami5.items()},
+            "random_aami5": {name: shown(m) for name, m in facts.aami5.items()},
             "validation": facts.validation or {},
             "released_weights": {
                 k: round(float(v), 5) for k, v in facts.released.items()
@@ -152,12 +152,12 @@ def stage_1_gains(models):
     return gains
 
 
-def _short(variant):
+def short(variant):
     """The name of a variant beside others of the same modalities."""
     return variant.removeprefix("leads_")
 
 
-def _shown(metrics):
+def shown(metrics):
     return {k: v for k, v in metrics.items() if k in METRIC_NAMES or "_f1" in k}
 
 

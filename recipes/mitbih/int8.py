@@ -1,12 +1,14 @@
 """What a preset says of its int8 LiteRT file: in its metadata and on its card."""
 
 import json
-
-from revise import revise
+import sys
+from pathlib import Path
 
 from keras_mmfusion.presets._folder import METADATA, WEIGHTS
 
-CARD = "README.md"
+sys.path.append(str(Path(__file__).parents[1]))
+from revise import CARD, revise
+
 KEYS = ("accuracy", "macro_f1_nsv", "S_f1", "V_f1")
 HEADS = ("accuracy", "macro-F1, N S V", "S F1", "V F1")
 BEGIN, END = "<!-- int8:begin -->", "<!-- int8:end -->"

@@ -20,7 +20,6 @@ import scoring
 from detected import detected_scores
 from facts import Facts, metadata
 from missing import subset_scores
-from revise import revise
 
 from keras_mmfusion import presets
 from keras_mmfusion.datasets import mitbih
@@ -28,6 +27,7 @@ from keras_mmfusion.models import FUSIONS, BeatEnsemble
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
+from revise import revise
 
 # Preset: protocol and variant; the variants scored beside it, from the same run.
 PRESETS = {

@@ -13,7 +13,7 @@ from keras_mmfusion import presets
 sys.path.append(str(Path(__file__).parents[2] / "recipes" / "mitbih"))
 
 import release
-from revise import revise
+from revise import add_baselines, revise
 
 pytestmark = once
 
@@ -66,4 +66,44 @@ def test_nothing_is_written_if_the_figures_are_wrong(folder):
     before = contents(folder)
     with pytest.raises(ValueError, match="metrics"):
         revise(folder, {"metrics": "good"}, {"README.md": b"# good\n"})
+    assert contents(folder) == before
+
+
+def table(metadata):
+    rows = metadata["baselines"]["same_run"].items()
+    return "\n".join(f"| {name} | {value['mean']} |" for name, value in rows) + "\n"
+
+
+def test_later_baselines(tmp_path):
+    """A row more in the metadata and on the card, and the same model."""
+    baselines = {"same_run": {"concat": {"mean": 0.4}}}
+    card = f"# small\n\n{table({'baselines': baselines})}\nNo limits.\n"
+    folder = presets.save(
+        make(0),
+        tmp_path / "small",
+        metadata={"task": "regression", "baselines": baselines},
+        files={"README.md": card},
+    )
+    before = contents(folder)
+    groups = {"same_run": {"lmf": {"mean": 0.5}}}
+    add_baselines(folder, groups, table, "`lmf` came later.")
+    after = contents(folder)
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"README.md", "metadata.json"}
+    expected = "# small\n\n| concat | 0.4 |\n| lmf | 0.5 |\n\n`lmf` came later.\n"
+    assert after["README.md"].decode() == f"{expected}\nNo limits.\n"
+    assert presets.info(folder)["baselines"]["same_run"]["lmf"] == {"mean": 0.5}
+    presets.verify(folder)
+    # Once more, with another figure: the sentence is not said twice.
+    add_baselines(
+        folder, {"same_run": {"lmf": {"mean": 0.6}}}, table, "`lmf` came later."
+    )
+    card = (folder / "README.md").read_text()
+    assert card == f"{expected}\nNo limits.\n".replace("0.5", "0.6")
+
+
+def test_a_card_without_the_table_stays(folder):
+    before = contents(folder)
+    with pytest.raises(SystemExit, match="must have the table"):
+        add_baselines(folder, {"same_run": {}}, lambda metadata: "| none |", "Later.")
     assert contents(folder) == before

@@ -1,0 +1,54 @@
+"""Change what a preset says of itself, not what it computes."""
+
+import copy
+import json
+
+from keras_mmfusion.presets import _json, _metadata
+from keras_mmfusion.presets._folder import METADATA, describe
+
+CARD = "README.md"
+
+
+def revise(folder, changes, files):
+    """Write new fields of the metadata and new files; weights and config stay.
+
+    Args:
+        folder: `Path` of the preset.
+        changes: dict of fields of `metadata.json` to replace.
+        files: dict of bytes by file name, such as the card.
+    """
+    metadata = {**json.loads((folder / METADATA).read_bytes()), **changes}
+    order = [key for key in _metadata.KEYS if key in metadata]
+    metadata = {key: metadata[key] for key in order}
+    # Whatever is wrong with them shows before anything is written.
+    _metadata.parse(_json.dump(metadata, METADATA), METADATA)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+        metadata["files"][name] = describe(folder / name)
+    (folder / METADATA).write_bytes(_json.dump(metadata, METADATA))
+
+
+def add_baselines(folder, groups, table, note):
+    """Put models that were trained and scored after a release beside the others.
+
+    Args:
+        folder: `Path` of the preset.
+        groups: dict, a group of the baselines to `{model: spreads}`.
+        table: Makes the table that the card has from the metadata.
+        note: str, a sentence on these models, to stand under the table.
+    """
+    metadata = json.loads((folder / METADATA).read_bytes())
+    changed = copy.deepcopy(metadata)
+    baselines = changed.setdefault("baselines", {})
+    for group, models in groups.items():
+        baselines.setdefault(group, {}).update(models)
+    old, new = table(metadata), table(changed)
+    card = (folder / CARD).read_text(encoding="utf-8")
+    if card.count(old) != 1:
+        raise SystemExit(
+            f"{folder / CARD} must have the table of its metadata once. Received: "
+            f"{card.count(old)} times. Release it anew."
+        )
+    below = "" if note in card else f"\n{note}\n"
+    card = card.replace(old, new + below)
+    revise(folder, {"baselines": baselines}, {CARD: card.encode("utf-8")})
