@@ -28,9 +28,13 @@ METRICS = {
     "mae_720": "MAE, 720 steps",
     "mse": "MSE, all",
     **{f"mse_channel_{n}": f"MSE, channel {n}" for n in (1, 2, 3)},
+    "mean_recall": "mean recall",
+    **{f"tr_r{k}": f"R@{k}, texts" for k in (1, 5, 10)},
+    **{f"ir_r{k}": f"R@{k}, images" for k in (1, 5, 10)},
 }
 IN_README = ("accuracy", "macro_f1_nsv", "macro_f1", "S_f1", "V_f1")
 IN_README += ("mse_96", "mse_192", "mse_336", "mse_720", "mse")
+IN_README += ("mean_recall", "tr_r1", "tr_r10", "ir_r1", "ir_r10")
 NONE_YET = "There are no trained presets yet."
 
 
@@ -148,8 +152,10 @@ def comparisons(presets):
 
 def named(models, preset):
     """Models by what a reader calls them."""
-    if preset.get("task") in ("forecasting", "reconstruction"):
-        return models
+    if preset.get("task") in ("forecasting", "reconstruction", "retrieval"):
+        return {
+            name.replace("_towers", ", towers alone"): m for name, m in models.items()
+        }
     return {
         f"{name} alone" if name in preset["inputs"] else f"{name}, all modalities": m
         for name, m in models.items()

@@ -17,7 +17,7 @@ Trained multimodal models at work: heart beats, digits, and tables to forecast.
   mmfusion classify-digit 7.png 7.wav    names a digit that is seen, heard, or both
   mmfusion forecast load.csv --preset my_preset --plot load.png
                                          forecasts what follows a table
-  mmfusion search "hot pepper" --preset my_preset --images DIR
+  mmfusion search "hot pepper" --images DIR
                                          finds pictures by words; caption-search words
   mmfusion presets                       lists the trained models; info, verify, card
   mmfusion export atd_mitbih --format onnx --output atd_mitbih.onnx

@@ -55,8 +55,9 @@ def add_parser(commands):
 def _add_common(parser):
     parser.add_argument(
         "--preset",
-        required=True,
-        help="trained retriever to use, a name or a folder",
+        default="zoomshift_emoji_en",
+        help="trained retriever to use, a name or a folder (default: %(default)s, "
+        "which knows emoji; in Chinese: zoomshift_emoji_zh)",
     )
     parser.add_argument(
         "--k", type=int, default=8, help="answers to show (default: %(default)s)"

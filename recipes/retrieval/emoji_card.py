@@ -34,7 +34,7 @@ class Facts:
     validation: dict  # the same on those to validate on
     released: dict
     gains: dict  # other model to the spread of our mean recall minus its, seed by seed
-    weights: list  # how much the fusion counts, a seed each
+    weights: dict  # seed to how much the fusion counts
     parameters: int
     shown: list  # (caption, rank of its picture) of the sheet
 
@@ -150,8 +150,8 @@ def text(facts):
         + ".\n",
         *_verdict(facts),
         "How much the second look counts was chosen for each seed on the pictures to "
-        f"validate on: {', '.join(f'{w:g}' for w in facts.weights)}, where 0 leaves it "
-        "out.\n",
+        f"validate on: {', '.join(f'{w:g}' for w in facts.weights.values())}, where 0 "
+        "leaves it out.\n",
         "Mean recalls on the pictures to validate on: "
         + ", ".join(
             f"{KINDS[name]} {_spread(of['mean_recall'])}"

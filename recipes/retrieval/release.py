@@ -85,7 +85,7 @@ def release(corpus, args):
         validation=validation(runs, parts),
         released=rounded(tested[MODEL][seed]["reranked"]),
         gains=gains(tested),
-        weights=[of["rerank_weight"] for of in seeds.values()],
+        weights={f"seed {s}": of["rerank_weight"] for s, of in seeds.items()},
         parameters=model.count_params(),
         shown=rows,
     )

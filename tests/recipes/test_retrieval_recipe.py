@@ -9,9 +9,18 @@ import pytest
 from backends import only_on
 from recipe_modules import RECIPES, recipe_modules
 
+from keras_mmfusion import presets
+
 pytestmark = only_on("torch")
-architecture, card, data, evaluate, scoring, train = recipe_modules(
-    "retrieval", "architecture", "card", "data", "evaluate", "scoring", "train"
+architecture, card, data, evaluate, release, scoring, train = recipe_modules(
+    "retrieval",
+    "architecture",
+    "card",
+    "data",
+    "evaluate",
+    "release",
+    "scoring",
+    "train",
 )
 COMMAND = "python recipes/retrieval/train.py --corpus "
 ZOO = RECIPES.parent / "zoo"
@@ -54,6 +63,27 @@ def test_train_and_evaluate(corpus, small, tmp_path, capsys):
     shown = capsys.readouterr().out
     for row in ("chance", "neighbours", "zoom_shift, towers", "zoom_shift, reranked"):
         assert row in shown
+
+    zoo = tmp_path / "zoo"
+    released = [corpus, "--output", str(tmp_path), "--zoo", str(zoo)]
+    release.main(released)
+    folder = zoo / f"zoomshift_{corpus}"
+    info = presets.info(folder)
+    recall = info["baselines"]["released_weights"]["mean_recall"]
+    assert recall == pytest.approx(found["reranked"]["mean_recall"], abs=1e-5)
+    assert info["baselines"]["images"] == {"train": 16, "val": 16, "test": 16}
+    card_text = (folder / "README.md").read_text(encoding="utf-8")
+    assert f"mean recall {recall:.3f}" in card_text
+    model = presets.load(folder)
+    assert len(model.preprocessor.captions) > 16
+    assert "zoom_shift,zoomshift_" in (zoo / "results.csv").read_text()
+
+
+def test_release_needs_runs(tmp_path):
+    with pytest.raises(SystemExit, match="Expected scored runs of zoom_shift"):
+        release.main(["emoji_en", "--output", str(tmp_path), "--zoo", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        release.main(["emoji_fr"])
 
 
 def test_neighbours_know_colours_and_words():
