@@ -160,8 +160,8 @@ def text(facts):
         + ".\n",
         "## Limits\n",
         "".join(f"- {line}\n" for line in limitations(facts)),
-        f"- The same in another language: `zoomshift_emoji_{other}`.\n",
-        "\n## Training\n",
+        f"\nThe same in another language: `zoomshift_emoji_{other}`.\n",
+        "## Training\n",
         f"`{facts.run['command']}`, seed {facts.seed}, commit {facts.run['commit']}, "
         f"{facts.run['backend']} on a shared CPU core, {facts.run['seconds']} s.\n",
         "Data: Noto Emoji, Apache License 2.0; names and keywords of Unicode CLDR, "
@@ -196,10 +196,9 @@ def _verdict(facts):
         kind = KINDS[other.removesuffix(TOWERS)]
         kind += " by its towers alone" * other.endswith(TOWERS)
         sure = gain["sd"] is not None and abs(gain["mean"]) > 2 * gain["sd"]
-        way = "higher" if gain["mean"] > 0 else "lower"
         sd = "" if gain["sd"] is None else f" ± {gain['sd']:.3f}"
         yield (
-            f"Against {kind}, mean recall is {way} by {abs(gain['mean']):.3f}{sd}: "
+            f"Against {kind}, mean recall changes by {gain['mean']:+.3f}{sd}: "
             f"{'more' if sure else 'no more'} than two standard deviations over "
             "seeds.\n"
         )

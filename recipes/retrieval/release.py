@@ -84,7 +84,7 @@ def release(corpus, args):
         tables=tables(tested, parts),
         validation=validation(runs, parts),
         released=rounded(tested[MODEL][seed]["reranked"]),
-        gains=gains(tested),
+        gains=gains(tested, scoring.neighbours(parts["train"], parts["test"])),
         weights={f"seed {s}": of["rerank_weight"] for s, of in seeds.items()},
         parameters=model.count_params(),
         shown=rows,
@@ -129,10 +129,12 @@ def validation(runs, parts):
     return found
 
 
-def gains(tested):
+def gains(tested, neighbours):
     """Our mean recall minus that of others, seed by seed."""
     ours = tested[MODEL]
-    others = {
+    # Nothing is drawn there: the same beside each seed.
+    others = {"neighbours": dict.fromkeys(ours, neighbours)}
+    others |= {
         name: {seed: of["reranked"] for seed, of in seeds.items()}
         for name, seeds in ordered(tested)
         if name != MODEL
