@@ -106,10 +106,7 @@ def run(args, corpus, prepare, parts, name, seed):
     (folder / "run.json").write_text(
         json.dumps(
             {
-                "command": f"python recipes/retrieval/train.py --corpus {corpus} "
-                f"--models {name} --seeds {seed} --epochs {args.epochs} "
-                f"--batch-size {args.batch_size} --precision {args.precision} "
-                f"--learning-rate {args.learning_rate}",
+                "command": command(args, corpus, name, seed),
                 "commit": common.commit(),
                 "backend": keras.backend.backend(),
                 "keras": keras.__version__,
@@ -124,6 +121,20 @@ def run(args, corpus, prepare, parts, name, seed):
         )
     )
     print(f"{folder}: {found[best]}", flush=True)
+
+
+def command(args, corpus, name, seed):
+    """The command for this run alone; what is left out is the default."""
+    usual = parse_arguments([])
+    changed = [
+        f" --{option.replace('_', '-')} {getattr(args, option)}"
+        for option in ("epochs", "batch_size", "precision", "learning_rate", "images")
+        if getattr(args, option) != getattr(usual, option)
+    ]
+    return (
+        f"python recipes/retrieval/train.py --corpus {corpus} --models {name} "
+        f"--seeds {seed}{''.join(changed)}"
+    )
 
 
 def validate(model, part):

@@ -50,7 +50,8 @@ def test_train_and_evaluate(corpus, small, tmp_path, capsys):
     run = tmp_path / corpus / "zoom_shift" / "seed0"
     facts = json.loads((run / "run.json").read_text())
     assert facts["rerank_weight"] in train.WEIGHTS
-    assert facts["command"].startswith(COMMAND + corpus)
+    options = "--models zoom_shift --seeds 0 --epochs 1 --batch-size 16 --images 32"
+    assert facts["command"] == f"{COMMAND}{corpus} {options}"
     assert not (run / "test.json").exists(), "training has looked at the test images"
     capsys.readouterr()
     train.main(smoke)
