@@ -1,5 +1,9 @@
 """The commands that find pictures by words, and words by a picture."""
 
+import os
+import shutil
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -8,11 +12,16 @@ from PIL import Image
 
 from keras_mmfusion import cli, presets
 from keras_mmfusion.analysis import contact_sheet
+from keras_mmfusion.datasets.karpathy import load_emoji
 from keras_mmfusion.layers import ATDEncoder
 from keras_mmfusion.models import FusionRetriever
 from keras_mmfusion.preprocessing import CaptionTokenizer, RetrievalPreprocessor
 
 pytestmark = once
+EMOJI = Path(os.environ.get("KERAS_MMFUSION_DATA", ".")) / "emoji"
+needs_emoji = pytest.mark.skipif(
+    not EMOJI.is_dir(), reason="set KERAS_MMFUSION_DATA to the folder above emoji"
+)
 COLOURS = {"red": (255, 0, 0), "green": (0, 160, 0), "blue": (0, 0, 255)}
 
 
@@ -97,6 +106,26 @@ def test_caption_search(preset, gallery, tmp_path, capsys):
     assert cli.main(["caption-search", picture, "--preset", preset, *options]) == 0
     printed = capsys.readouterr().out
     assert printed.count(" red") == printed.count(" blue") == 1 and sheet.exists()
+
+
+@needs_emoji
+def test_emoji_by_default(tmp_path, capsys):
+    """The preset that ships: what it was trained on it finds, and it has captions."""
+    train = load_emoji("en").split("train").take(range(60))
+    gallery = tmp_path / "emoji"
+    gallery.mkdir()
+    for path in train.paths:
+        shutil.copy(path, gallery)
+    rows = np.searchsorted(train.caption_image, [0, 20, 40])
+    words = [train.captions[row] for row in rows]
+    assert cli.main(["search", *words, "--images", str(gallery), "--k", "3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for query, image in zip(words, (0, 20, 40), strict=True):
+        found = lines[lines.index(query) + 1 :][:3]
+        name = Path(train.paths[image]).name
+        assert any(line.endswith(f"/{name}") for line in found), (query, found)
+    assert cli.main(["caption-search", str(train.paths[0]), "--k", "10"]) == 0
+    assert words[0] in capsys.readouterr().out
 
 
 def test_wrong_use(preset, gallery, tmp_path, capsys):
