@@ -1,13 +1,12 @@
 """Caption corpora: real emoji, and small ones in the layouts of the releases."""
 
 import json
-import os
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
 from backends import once
+from emoji_files import needs_emoji
 from PIL import Image
 
 from keras_mmfusion.datasets import RecordError
@@ -20,10 +19,6 @@ from keras_mmfusion.datasets.karpathy import (
 )
 
 pytestmark = once
-EMOJI = Path(os.environ.get("KERAS_MMFUSION_DATA", ".")) / "emoji"
-needs_emoji = pytest.mark.skipif(
-    not EMOJI.is_dir(), reason="set KERAS_MMFUSION_DATA to the folder above emoji"
-)
 
 
 def picture(path):

@@ -1,6 +1,5 @@
 """The commands that find pictures by words, and words by a picture."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 from backends import once
+from emoji_files import needs_emoji
 from PIL import Image
 
 from keras_mmfusion import cli, presets
@@ -18,10 +18,6 @@ from keras_mmfusion.models import FusionRetriever
 from keras_mmfusion.preprocessing import CaptionTokenizer, RetrievalPreprocessor
 
 pytestmark = once
-EMOJI = Path(os.environ.get("KERAS_MMFUSION_DATA", ".")) / "emoji"
-needs_emoji = pytest.mark.skipif(
-    not EMOJI.is_dir(), reason="set KERAS_MMFUSION_DATA to the folder above emoji"
-)
 COLOURS = {"red": (255, 0, 0), "green": (0, 160, 0), "blue": (0, 0, 255)}
 
 

@@ -1,12 +1,11 @@
 """The retrieval recipe: on a few emoji, and what it releases without weights."""
 
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 from backends import only_on
+from emoji_files import needs_emoji
 from recipe_modules import RECIPES, recipe_modules
 
 from keras_mmfusion import presets
@@ -24,10 +23,6 @@ architecture, card, data, evaluate, release, scoring, train = recipe_modules(
 )
 COMMAND = "python recipes/retrieval/train.py --corpus "
 ZOO = RECIPES.parent / "zoo"
-EMOJI = Path(os.environ.get("KERAS_MMFUSION_DATA", ".")) / "emoji"
-needs_emoji = pytest.mark.skipif(
-    not EMOJI.is_dir(), reason="set KERAS_MMFUSION_DATA to the folder above emoji"
-)
 
 
 @pytest.fixture
