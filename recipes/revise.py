@@ -28,13 +28,14 @@ def revise(folder, changes, files):
     (folder / METADATA).write_bytes(_json.dump(metadata, METADATA))
 
 
-def add_baselines(folder, groups, table, note):
+def add_baselines(folder, groups, blocks, note):
     """Put models that were trained and scored after a release beside the others.
 
     Args:
         folder: `Path` of the preset.
         groups: dict, a group of the baselines to `{model: spreads}`.
-        table: Makes the table that the card has from the metadata.
+        blocks: Functions of the metadata, each of which gives a part of the card, the
+            table of the models first.
         note: str, a sentence on these models, to stand under the table.
     """
     metadata = json.loads((folder / METADATA).read_bytes())
@@ -42,13 +43,27 @@ def add_baselines(folder, groups, table, note):
     baselines = changed.setdefault("baselines", {})
     for group, models in groups.items():
         baselines.setdefault(group, {}).update(models)
-    old, new = table(metadata), table(changed)
     card = (folder / CARD).read_text(encoding="utf-8")
-    if card.count(old) != 1:
-        raise SystemExit(
-            f"{folder / CARD} must have the table of its metadata once. Received: "
-            f"{card.count(old)} times. Release it anew."
-        )
     below = "" if note in card else f"\n{note}\n"
-    card = card.replace(old, new + below)
+    for block in blocks:
+        old, new = block(metadata), block(changed)
+        if old == new:
+            continue
+        if card.count(old) != 1:
+            raise SystemExit(
+                f"{folder / CARD} must have what its metadata say once. Received: "
+                f"{card.count(old)} times: {old[:60]!r} … Release it anew."
+            )
+        card = card.replace(old, new + below)
+        below = ""
     revise(folder, {"baselines": baselines}, {CARD: card.encode("utf-8")})
+
+
+def came_later(names, runs):
+    """The sentence on models that were trained after a release."""
+    models = " and ".join(f"`{name}`" for name in names)
+    commands = " and ".join(f"`{run['command']}`" for run in runs)
+    return (
+        f"{models} came later, with the same seeds and settings: {commands}, commit "
+        f"{runs[0]['commit']}."
+    )

@@ -18,7 +18,7 @@ import scoring
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
-from revise import add_baselines
+from revise import add_baselines, came_later
 
 
 def main(argv=None):
@@ -53,13 +53,12 @@ def main(argv=None):
             key = card.key(protocol, features)
             groups["same_run" if protocol == standard else key] = rows
             common.write_results(Path(args.zoo, "results.csv"), key, rows, {}, {})
-        run = next(iter(facts[args.models[0]].values()))
-        note = (
-            f"{' and '.join(f'`{name}`' for name in args.models)} came later, with the "
-            f"same seeds and settings: `{run['command']}`, commit {run['commit']}."
-        )
+        runs = [next(iter(facts[name].values())) for name in args.models]
         add_baselines(
-            Path(args.zoo) / preset, groups, partial(table_of, ours, standard), note
+            Path(args.zoo) / preset,
+            groups,
+            [partial(table_of, ours, standard)],
+            came_later(args.models, runs),
         )
         print(f"{preset}: {', '.join(args.models)} in {Path(args.zoo) / preset}")
 

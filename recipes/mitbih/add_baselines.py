@@ -21,7 +21,7 @@ import scoring
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
-from revise import add_baselines
+from revise import add_baselines, came_later
 
 
 def main(argv=None):
@@ -35,16 +35,18 @@ def main(argv=None):
     for preset in args.presets:
         protocol, variant = release.PRESETS[preset]
         measured = {v: measure(args, protocol, variant, v) for v in args.variants}
-        run = first_run(args, protocol, args.variants[0])
-        names = " and ".join(f"`{facts.short(v)}`" for v in args.variants)
-        note = (
-            f"{names} came later, with the same seeds and settings: "
-            f"`{run['command']}`, commit {run['commit']}."
-        )
         rows = {facts.short(v): facts.shown(found) for v, found in measured.items()}
+        groups = {"same_run": rows}
+        if gains := facts.stage_1_gains(measured):
+            groups["stage_1"] = gains
+        runs = [first_run(args, protocol, v) for v in args.variants]
         folder = Path(args.zoo) / preset
-        table = partial(table_of, protocol, variant)
-        add_baselines(folder, {"same_run": rows}, table, note)
+        add_baselines(
+            folder,
+            groups,
+            [partial(table_of, protocol, variant), stage_1_of],
+            came_later(rows, runs),
+        )
         release.write_rows(args.zoo, protocol, measured)
         print(f"{preset}: {', '.join(rows)} in {folder}", flush=True)
 
@@ -79,6 +81,11 @@ def table_of(protocol, variant, metadata):
     return card.baseline_table(
         models | {f"{front}{name}": metrics for name, metrics in others.items()}
     )
+
+
+def stage_1_of(metadata):
+    """What the card says of reconstruction first, from the metadata."""
+    return card.stage_1_text(metadata["baselines"].get("stage_1", {}))
 
 
 if __name__ == "__main__":

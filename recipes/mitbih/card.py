@@ -49,7 +49,7 @@ def text(facts):
         "## Beside it, from the same run\n",
         baseline_table({facts.variant: facts.metrics, **facts.baselines}),
         _gain(facts),
-        *_stage_1_section(facts),
+        *filter(None, [stage_1_text(_gains(facts))]),
         *([_aami5_section(facts)] if facts.aami5 else []),
         "## With modalities missing\n",
         "The released weights, with the other modalities or the other lead set to "
@@ -120,19 +120,22 @@ def baseline_table(models):
     return "\n".join(rows) + "\n"
 
 
-def _stage_1_section(facts):
+def _gains(facts):
+    return stage_1_gains({facts.variant: facts.metrics, **facts.baselines})
+
+
+def stage_1_text(gains):
     """What reconstruction first brings, fusion by fusion."""
-    gains = stage_1_gains({facts.variant: facts.metrics, **facts.baselines})
     rows = [
         f"{fusion} {gain['mean']:+.4f} (sd {gain['sd']:.4f})"
         for fusion, gain in gains.items()
     ]
     if not rows:
-        return []
-    return [
+        return ""
+    return (
         f"With reconstruction first, {METRIC_NAMES['macro_f1_nsv']} changes by: "
         f"{', '.join(rows)}.\n"
-    ]
+    )
 
 
 def _aami5_section(facts):

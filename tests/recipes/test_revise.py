@@ -86,7 +86,7 @@ def test_later_baselines(tmp_path):
     )
     before = contents(folder)
     groups = {"same_run": {"lmf": {"mean": 0.5}}}
-    add_baselines(folder, groups, table, "`lmf` came later.")
+    add_baselines(folder, groups, [table], "`lmf` came later.")
     after = contents(folder)
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"README.md", "metadata.json"}
@@ -96,7 +96,7 @@ def test_later_baselines(tmp_path):
     presets.verify(folder)
     # Once more, with another figure: the sentence is not said twice.
     add_baselines(
-        folder, {"same_run": {"lmf": {"mean": 0.6}}}, table, "`lmf` came later."
+        folder, {"same_run": {"lmf": {"mean": 0.6}}}, [table], "`lmf` came later."
     )
     card = (folder / "README.md").read_text()
     assert card == f"{expected}\nNo limits.\n".replace("0.5", "0.6")
@@ -104,6 +104,7 @@ def test_later_baselines(tmp_path):
 
 def test_a_card_without_the_table_stays(folder):
     before = contents(folder)
-    with pytest.raises(SystemExit, match="must have the table"):
-        add_baselines(folder, {"same_run": {}}, lambda metadata: "| none |", "Later.")
+    groups = {"same_run": {"lmf": {"mean": 0.5}}}
+    with pytest.raises(SystemExit, match="0 times"):
+        add_baselines(folder, groups, [lambda m: str(m.get("baselines"))], "Later.")
     assert contents(folder) == before
