@@ -22,6 +22,17 @@ def commit():
     return found.stdout.strip() or "unknown"
 
 
+def trained_by(run, seed, script):
+    """The field `recipe` of the metadata, of what a training left in `run.json`."""
+    return {
+        "command": run["command"],
+        "commit": run["commit"],
+        "seed": seed,
+        "script": script,
+        "time": f"{run['seconds']} s for one seed",
+    }
+
+
 def spread(values):
     """Mean, sample standard deviation and number of values, one a seed; NaN is none."""
     values = np.asarray(values, "float64")

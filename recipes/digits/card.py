@@ -1,9 +1,14 @@
 """The card and the metadata of a digit preset, written from numbers, never typed."""
 
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import scoring
 from architecture import SIZES
+
+sys.path.append(str(Path(__file__).parents[1]))
+import common
 
 PAPER = "Barnum et al. (arXiv:2011.07191)"
 TRAINED_WITH = {
@@ -83,13 +88,7 @@ def metadata(facts):
             "pairs": {"original": facts.test_pairs, "noisy": facts.noisy_pairs},
         },
         "paper": {"source": f"{PAPER}, Fig. 3", "accuracy": "heat maps only"},
-        "recipe": {
-            "command": facts.run["command"],
-            "commit": facts.run["commit"],
-            "seed": facts.seed,
-            "script": "recipes/digits/train.py",
-            "time": f"{facts.run['seconds']} s for one seed",
-        },
+        "recipe": common.trained_by(facts.run, facts.seed, "recipes/digits/train.py"),
         "hardware": "2 CPU cores",
         "intended_use": "Teaching, research on fusion, and as a starting point for "
         "fine-tuning.",

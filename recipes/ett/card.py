@@ -1,6 +1,11 @@
 """The card and the metadata of a forecasting preset, written from numbers."""
 
+import sys
 from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1]))
+import common
 
 PAPERS = {
     "source": "Qin et al., step fusion and zoom and shift, on ETT: horizon, columns, "
@@ -112,13 +117,7 @@ def metadata(facts):
             "shrinkage": {str(h): f for h, f in facts.run["shrinkage"].items()},
         },
         "paper": PAPERS,
-        "recipe": {
-            "command": facts.run["command"],
-            "commit": facts.run["commit"],
-            "seed": facts.seed,
-            "script": "recipes/ett/train.py",
-            "time": f"{facts.run['seconds']} s for one seed",
-        },
+        "recipe": common.trained_by(facts.run, facts.seed, "recipes/ett/train.py"),
         "hardware": "2 CPU cores",
         "intended_use": "Forecasts of tables like ETTh1, research on fusion, and as a "
         "starting point for other series.",

@@ -1,9 +1,14 @@
 """What is told of a preset: what was measured, and the fields of its metadata."""
 
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import architecture
 import numpy as np
+
+sys.path.append(str(Path(__file__).parents[1]))
+import common
 
 PAPERS = {
     "atd": "ATD (arXiv:2306.16950), Table 1",
@@ -125,13 +130,7 @@ def metadata(facts):
         "paper": {"source": PAPERS[facts.of.fusion], **REPORTED}
         if facts.of.fusion in PAPERS
         else {"source": "no paper has this model on an ECG"},
-        "recipe": {
-            "command": facts.run["command"],
-            "commit": facts.run["commit"],
-            "seed": facts.seeds,
-            "script": "recipes/mitbih/train.py",
-            "time": f"{facts.run['seconds']} s for one seed",
-        },
+        "recipe": common.trained_by(facts.run, facts.seeds, "recipes/mitbih/train.py"),
         "hardware": "2 CPU cores",
         "intended_use": "Research, teaching and as a starting point for fine-tuning.",
         "limitations": limitations(facts),

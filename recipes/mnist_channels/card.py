@@ -1,10 +1,15 @@
 """The card and the metadata of `mcwsa_mnist`, written from numbers, never typed."""
 
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from architecture import CHANNELS, CODE
 
 from keras_mmfusion.models import FUSIONS
+
+sys.path.append(str(Path(__file__).parents[1]))
+import common
 
 PAPER = (
     'Zheng et al., "Multi-channel weight-sharing autoencoder based on cascade '
@@ -72,13 +77,9 @@ def metadata(facts):
             "triples": facts.triples,
         },
         "paper": {"source": f"{PAPER}, Fig. 6", "errors": "a picture only"},
-        "recipe": {
-            "command": facts.run["command"],
-            "commit": facts.run["commit"],
-            "seed": facts.seed,
-            "script": "recipes/mnist_channels/train.py",
-            "time": f"{facts.run['seconds']} s for one seed",
-        },
+        "recipe": common.trained_by(
+            facts.run, facts.seed, "recipes/mnist_channels/train.py"
+        ),
         "hardware": "a CPU core",
         "intended_use": "Teaching and research on fusion; an example of "
         "FusionAutoencoder with weights.",

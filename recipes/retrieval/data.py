@@ -34,6 +34,11 @@ class Part:
     captions: tuple
     caption_image: np.ndarray
 
+    @property
+    def first_captions(self):
+        """The row of the first caption of each image."""
+        return np.searchsorted(self.caption_image, np.arange(len(self.images)))
+
 
 def sizes(corpus):
     return CORPORA[corpus][1]

@@ -1,6 +1,11 @@
 """The card and the metadata of a retriever of emoji, written from numbers."""
 
+import sys
 from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1]))
+import common
 
 RANKS = ("r1", "r5", "r10")
 WAYS = {"tr": "captions for an image", "ir": "images for a caption"}
@@ -83,13 +88,9 @@ def metadata(facts):
             "source": 'Qin, "Zoom and Shift is All You Need"',
             "emoji": "not in the paper, which has photographs",
         },
-        "recipe": {
-            "command": facts.run["command"],
-            "commit": facts.run["commit"],
-            "seed": facts.seed,
-            "script": "recipes/retrieval/train.py",
-            "time": f"{facts.run['seconds']} s for one seed",
-        },
+        "recipe": common.trained_by(
+            facts.run, facts.seed, "recipes/retrieval/train.py"
+        ),
         "hardware": "a CPU core",
         "intended_use": "Search in small collections of emoji-like pictures, teaching, "
         "and as a starting point for collections of one's own.",
@@ -101,10 +102,10 @@ def limitations(facts):
     return [
         "Drawn emoji on white only; of photographs it knows nothing.",
         f"Keywords in {facts.language}; of a sentence it sees the words, not their "
-        "order. Words that no training caption has are read in parts, mostly in vain.",
+        "order. Words that no training caption has are read in parts.",
         f"Learned from {facts.images['train']:,} pictures and nothing else: no model "
         "that was trained before is inside.",
-        f"{facts.images['test']} test pictures: a difference of .02 is three of them.",
+        f"{facts.images['test']} test pictures: a difference of 0.02 is three of them.",
     ]
 
 

@@ -18,18 +18,16 @@ import card
 import data
 import emoji_card
 import evaluate
+import figures
 import keras
-import numpy as np
 import scoring
 
 from keras_mmfusion import presets
-from keras_mmfusion.analysis import contact_sheet
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
 
 MODEL = "zoom_shift"
-ROWS, FOUND = 6, 6  # of the picture on a card
 
 
 def main(argv=None):
@@ -72,7 +70,7 @@ def release(corpus, args):
     prepare.captions = list(dict.fromkeys(parts["train"].captions))
     run = Path(args.output, corpus, MODEL, f"seed{seed}")
     model = evaluate.trained(run, corpus, prepare)
-    rows, figure = sheet(model, parts["test"])
+    shown, figure = figures.found(model, parts["test"])
     facts = emoji_card.Facts(
         name=name,
         corpus=corpus,
@@ -87,7 +85,7 @@ def release(corpus, args):
         gains=gains(tested, scoring.neighbours(parts["train"], parts["test"])),
         weights={f"seed {s}": of["rerank_weight"] for s, of in seeds.items()},
         parameters=model.count_params(),
-        shown=rows,
+        shown=shown,
     )
     presets.save(
         model,
@@ -166,39 +164,8 @@ def rounded(numbers):
 
 def golden(part):
     """Four test images, each with its first caption."""
-    rows = first_captions(part)[:4]
+    rows = part.first_captions[:4]
     return {"image": part.images[:4], "text": part.texts[rows]}
-
-
-def first_captions(part):
-    """The row of the first caption of each image."""
-    return np.searchsorted(part.caption_image, np.arange(len(part.images)))
-
-
-def sheet(model, part):
-    """What is found for test captions: `[(caption, rank)]`, and a figure."""
-    chosen = np.linspace(0, len(part.images) - 1, ROWS).round().astype(int)
-    captions = first_captions(part)[chosen]
-    index = model.index_images(part.images)
-    found = model.search(part.texts[captions], index, k=len(part.images))
-    ranks = [
-        int(np.flatnonzero(of.items == image)[0]) + 1
-        for of, image in zip(found, chosen, strict=True)
-    ]
-    rows = [
-        (
-            part.images[image],
-            [
-                (part.images[item], f"{value:.2f}")
-                for item, value in zip(
-                    of.items[:FOUND], of.similarities[:FOUND], strict=True
-                )
-            ],
-        )
-        for image, of in zip(chosen, found, strict=True)
-    ]
-    words = [part.captions[caption] for caption in captions]
-    return list(zip(words, ranks, strict=True)), contact_sheet(rows)
 
 
 def release_untrained(corpus, zoo):
