@@ -1,15 +1,19 @@
-"""What every recipe does: name its commit, sum up seeds, write rows of results.
+"""What recipes share: commits, several devices, spreads over seeds, rows of results.
 
 A recipe is run as a script and sees the modules beside it; this one is beside all of
 them, in the folder above, which the recipe appends to `sys.path`.
 """
 
+import contextlib
 import csv
 import io
 import subprocess
 from pathlib import Path
 
+import keras
 import numpy as np
+
+from keras_mmfusion.distribution import data_parallel
 
 ZOO = Path(__file__).parents[1] / "zoo"
 FIELDS = ["protocol", "model", "preset", "metric", "mean", "sd", "n", "released"]
@@ -20,6 +24,60 @@ def commit():
     git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
     found = subprocess.run(git, capture_output=True, text=True, check=False)
     return found.stdout.strip() or "unknown"
+
+
+@contextlib.contextmanager
+def on_devices(model, devices, batch_size):
+    """A context with the model to train, for `devices` above 1 a copy that uses them.
+
+    At its end the model has the weights that the copy has learnt, and goes on alone: it
+    can be scored on any number of samples, and knows nothing of devices.
+
+    Args:
+        model: Keras model, not compiled.
+        devices: int.
+        batch_size: int, a multiple of it.
+    """
+    if devices == 1:
+        yield model
+        return
+    if devices < 1 or batch_size % devices:
+        raise SystemExit(
+            "error: --batch-size must be a multiple of --devices. "
+            f"Received: --batch-size {batch_size} --devices {devices}"
+        )
+    with data_parallel(devices):
+        copy = type(model).from_config(model.get_config())
+        copy.set_weights(model.get_weights())
+        yield copy
+        learnt = copy.get_weights()
+    model.set_weights(learnt)
+
+
+class WholeBatches(keras.utils.PyDataset):
+    """Batches filled up to a multiple of the devices, with their own first samples.
+
+    These count twice: in the last batch of an epoch, if at all.
+    """
+
+    def __init__(self, batches, devices):
+        super().__init__()
+        self.batches, self.devices = batches, devices
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __getitem__(self, index):
+        batch = self.batches[index]
+        samples = len(keras.tree.flatten(batch)[0])
+        missing = -samples % self.devices
+        if not missing:
+            return batch
+        rows = np.arange(samples + missing) % samples
+        return keras.tree.map_structure(lambda values: values[rows], batch)
+
+    def on_epoch_end(self):
+        self.batches.on_epoch_end()
 
 
 def spread(values):

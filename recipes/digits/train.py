@@ -61,32 +61,33 @@ def run(args, network, seed):
         digits, "validation", args.validation, VALIDATION_SEED, **settings
     )
     parts = data.Parts(training, args.parts, data.MISSING.get(args.noise, 0.0))
-    model.compile(
-        # Falling: at a constant rate, the same network differs from one twelfth of a
-        # run to the next by as much as the networks do from each other.
-        optimizer=keras.optimizers.Adam(
-            keras.optimizers.schedules.CosineDecay(
-                args.learning_rate, args.parts * len(parts), alpha=0.01
-            )
-        ),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-        jit_compile=keras.backend.backend() == "jax",
-    )
     start = time.time()
-    history = model.fit(
-        parts,
-        epochs=args.parts,
-        validation_data=data.Parts(validation),
-        shuffle=False,
-        verbose=2 if args.quiet else 1,
-        callbacks=[
-            data.EpochOf(parts),
-            keras.callbacks.BackupAndRestore(folder / "backup"),
-            keras.callbacks.CSVLogger(folder / "train_log.csv", append=True),
-            *([keras.callbacks.TensorBoard(folder)] if args.tensorboard else []),
-        ],
-    )
+    with common.on_devices(model, args.devices, args.batch_size) as on_devices:
+        on_devices.compile(
+            # Falling: at a constant rate, the same network differs from one twelfth of
+            # a run to the next by as much as the networks do from each other.
+            optimizer=keras.optimizers.Adam(
+                keras.optimizers.schedules.CosineDecay(
+                    args.learning_rate, args.parts * len(parts), alpha=0.01
+                )
+            ),
+            loss="sparse_categorical_crossentropy",
+            metrics=["accuracy"],
+            jit_compile=keras.backend.backend() == "jax",
+        )
+        history = on_devices.fit(
+            common.WholeBatches(parts, args.devices),
+            epochs=args.parts,
+            validation_data=common.WholeBatches(data.Parts(validation), args.devices),
+            shuffle=False,
+            verbose=2 if args.quiet else 1,
+            callbacks=[
+                data.EpochOf(parts),
+                keras.callbacks.BackupAndRestore(folder / "backup"),
+                keras.callbacks.CSVLogger(folder / "train_log.csv", append=True),
+                *([keras.callbacks.TensorBoard(folder)] if args.tensorboard else []),
+            ],
+        )
     model.save_weights(folder / "model.weights.h5")
     (folder / "run.json").write_text(
         json.dumps(
@@ -146,6 +147,7 @@ def parse_arguments(argv=None):
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--precision", default="float32")
+    parser.add_argument("--devices", type=int, default=1, help="share batches out")
     parser.add_argument("--data", help="folder with mnist/ and fsdd/")
     parser.add_argument("--output", default="runs/digits")
     parser.add_argument("--tensorboard", action="store_true")

@@ -103,25 +103,27 @@ def train(args, model, name, parts, seed, folder):
     """The part that is trained by steps; returns the number of epochs kept."""
     blank = blank_of(name)
     training = data.Batches(*parts["train"], args.batch_size, seed, blank)
-    model.compile(
-        keras.optimizers.Adam(args.learning_rate, clipnorm=1.0),
-        "mse",
-        jit_compile=keras.backend.backend() == "jax",
-    )
+    validation = data.Batches(*parts["validation"], 256, blank=blank)
     stop = keras.callbacks.EarlyStopping(
         "val_loss", patience=args.patience, restore_best_weights=True
     )
     log = folder / "train_log.csv"
     log.unlink(missing_ok=True)  # of a run that was killed
-    model.fit(
-        training,
-        epochs=args.epochs,
-        steps_per_epoch=args.steps_per_epoch,
-        validation_data=data.Batches(*parts["validation"], 256, blank=blank),
-        shuffle=False,
-        verbose=2 if args.quiet else 1,
-        callbacks=[stop, keras.callbacks.CSVLogger(log)],
-    )
+    with common.on_devices(model, args.devices, args.batch_size) as on_devices:
+        on_devices.compile(
+            keras.optimizers.Adam(args.learning_rate, clipnorm=1.0),
+            "mse",
+            jit_compile=keras.backend.backend() == "jax",
+        )
+        on_devices.fit(
+            common.WholeBatches(training, args.devices),
+            epochs=args.epochs,
+            steps_per_epoch=args.steps_per_epoch,
+            validation_data=common.WholeBatches(validation, args.devices),
+            shuffle=False,
+            verbose=2 if args.quiet else 1,
+            callbacks=[stop, keras.callbacks.CSVLogger(log)],
+        )
     return stop.best_epoch + 1
 
 
@@ -171,6 +173,7 @@ def parse_arguments(argv=None):
     parser.add_argument("--batch-size", type=int, default=64, help="windows")
     parser.add_argument("--learning-rate", type=float, default=3e-4)
     parser.add_argument("--precision", default="float32")
+    parser.add_argument("--devices", type=int, default=1, help="share batches out")
     parser.add_argument("--data", help="folder with ett/")
     parser.add_argument("--output", default="runs/ett")
     parser.add_argument("--quiet", action="store_true", help="one line an epoch")

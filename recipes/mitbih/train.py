@@ -38,9 +38,6 @@ STEPS_PER_EPOCH = 100
 
 def main():
     args = parse_arguments()
-    if args.devices > 1:
-        devices = keras.distribution.list_devices()[: args.devices]
-        keras.distribution.set_distribution(keras.distribution.DataParallel(devices))
     keras.config.set_dtype_policy(args.precision)
     preprocessor = BeatPreprocessor(causal=args.causal, separate_leads=args.leads)
     recordings = data.load(args.protocol, preprocessor, args.data, args.records)
@@ -80,23 +77,24 @@ def run(args, recordings, preprocessor, seed, fold):
         anchor_shares=ANCHOR_SHARES.get(args.protocol),
     )
     start, facts = time.time(), {}
-    if variant.pretrained:
-        steps = min(pretrain.STEPS, args.steps)
-        verbose = 2 if args.quiet else 1
-        facts["stage_1"] = pretrain.pretrain(model, sampler, steps, verbose)
-    compile_model(model, args.learning_rate, args.steps)
-    model.fit(
-        sampler,
-        epochs=epochs,
-        shuffle=False,
-        verbose=2 if args.quiet else 1,
-        callbacks=[
-            data.EpochOf(sampler),
-            keras.callbacks.BackupAndRestore(folder / "backup"),
-            keras.callbacks.CSVLogger(folder / "train_log.csv", append=True),
-            *([keras.callbacks.TensorBoard(folder)] if args.tensorboard else []),
-        ],
-    )
+    with common.on_devices(model, args.devices, args.batch_size) as on_devices:
+        if variant.pretrained:
+            steps = min(pretrain.STEPS, args.steps)
+            verbose = 2 if args.quiet else 1
+            facts["stage_1"] = pretrain.pretrain(on_devices, sampler, steps, verbose)
+        compile_model(on_devices, args.learning_rate, args.steps)
+        on_devices.fit(
+            sampler,
+            epochs=epochs,
+            shuffle=False,
+            verbose=2 if args.quiet else 1,
+            callbacks=[
+                data.EpochOf(sampler),
+                keras.callbacks.BackupAndRestore(folder / "backup"),
+                keras.callbacks.CSVLogger(folder / "train_log.csv", append=True),
+                *([keras.callbacks.TensorBoard(folder)] if args.tensorboard else []),
+            ],
+        )
     model.save_weights(folder / "model.weights.h5")
     scored = {}
     if fold is not None:
@@ -180,7 +178,7 @@ def parse_arguments():
     parser.add_argument("--batch-size", type=int, default=12, help="segments")
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--precision", default="float32")
-    parser.add_argument("--devices", type=int, default=1, help="data parallel (JAX)")
+    parser.add_argument("--devices", type=int, default=1, help="share batches out")
     parser.add_argument("--data", help="folder with mitdb/")
     parser.add_argument("--output", default="runs/mitbih")
     parser.add_argument("--tensorboard", action="store_true")

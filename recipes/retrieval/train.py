@@ -83,22 +83,23 @@ def run(args, corpus, prepare, parts, name, seed):
         warmup_target=args.learning_rate,
         warmup_steps=steps // 10,
     )
-    model.compile(
-        keras.optimizers.AdamW(schedule, weight_decay=0.05, global_clipnorm=1.0),
-        jit_compile=keras.backend.backend() == "jax",
-    )
     start = time.time()
-    model.fit(
-        batches,
-        epochs=args.epochs,
-        shuffle=False,
-        verbose=2 if args.quiet else 1,
-        callbacks=[
-            EpochOf(batches),
-            keras.callbacks.BackupAndRestore(folder / "backup"),
-            keras.callbacks.CSVLogger(folder / "train_log.csv", append=True),
-        ],
-    )
+    with common.on_devices(model, args.devices, args.batch_size) as on_devices:
+        on_devices.compile(
+            keras.optimizers.AdamW(schedule, weight_decay=0.05, global_clipnorm=1.0),
+            jit_compile=keras.backend.backend() == "jax",
+        )
+        on_devices.fit(
+            batches,
+            epochs=args.epochs,
+            shuffle=False,
+            verbose=2 if args.quiet else 1,
+            callbacks=[
+                EpochOf(batches),
+                keras.callbacks.BackupAndRestore(folder / "backup"),
+                keras.callbacks.CSVLogger(folder / "train_log.csv", append=True),
+            ],
+        )
     seconds = round(time.time() - start)
     model.save_weights(folder / "model.weights.h5")
     found = validate(model, parts["val"])
@@ -152,11 +153,15 @@ def parse_arguments(argv=None):
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--images", type=int, help="of a split, default: all")
     parser.add_argument("--precision", default="float32")
+    parser.add_argument("--devices", type=int, default=1, help="on JAX: share out")
     parser.add_argument("--data", help="folder with the corpus")
     parser.add_argument("--output", default="runs/retrieval")
     parser.add_argument("--quiet", action="store_true", help="one line an epoch")
     parser.add_argument("--smoke", action="store_true", help="a minute, on the CPU")
     args = parser.parse_args(argv)
+    if args.devices > 1 and keras.backend.backend() != "jax":
+        # Elsewhere a device would tell an image from those of its own part only.
+        parser.error("--devices needs KERAS_BACKEND=jax: the loss compares a batch")
     if args.smoke:
         args.seeds, args.epochs, args.images, args.batch_size = [0], 1, 32, 16
         args.models = ["zoom_shift"]
