@@ -13,6 +13,9 @@ from keras_mmfusion.presets._table import Table
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 
+# In a message. It should be read, not searched.
+MOST_NAMES = 6
+
 # Folders registered in this process: {(name, path)}, read again each time, since they
 # may be written anew, and may go.
 _registered = {}
@@ -195,10 +198,13 @@ def find(name):
     names = sorted({entry for entry, _ in entries})
     close = difflib.get_close_matches(base, names)
     hint = f"Did you mean {' or '.join(close)}? " if close else ""
+    shown = ", ".join(names[:MOST_NAMES]) or "none"
+    if len(names) > MOST_NAMES:
+        shown += f" and {len(names) - MOST_NAMES} more (mmfusion presets list)"
     raise PresetError(
         f"There must be a preset or a folder of this name. Received: {name!r}. {hint}"
-        f"Known presets: {', '.join(names) or 'none'}. A preset elsewhere is given by "
-        f"the path of its folder, such as './{base}'."
+        f"Known presets: {shown}. A preset elsewhere is given by the path of its "
+        f"folder, such as './{base}'."
     )
 
 

@@ -174,6 +174,14 @@ def test_unknown_name(saved):
     assert "'./atd_mitbi'" in message
 
 
+def test_unknown_name_among_many(saved):
+    """The message stays short; it says where the other names are."""
+    for number in range(9):
+        presets.register(saved, f"model_{number}")
+    with pytest.raises(ValueError, match=r"model_5 and 3 more .mmfusion presets list"):
+        presets.load("nothing_like_it")
+
+
 def test_folder_right_here_needs_no_dot(saved, monkeypatch):
     monkeypatch.chdir(saved.parent)
     assert presets.info("tiny") == presets.info("./tiny")
