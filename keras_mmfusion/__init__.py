@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from keras_mmfusion import models as models
     from keras_mmfusion import preprocessing as preprocessing
     from keras_mmfusion import presets as presets
+    from keras_mmfusion import tuning as tuning
 
 __all__ = [
     "__version__",
@@ -38,6 +39,7 @@ __all__ = [
     "models",
     "preprocessing",
     "presets",
+    "tuning",
 ]
 
 
