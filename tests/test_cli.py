@@ -26,7 +26,7 @@ def run(*command, **variables):
 
 @pytest.mark.parametrize(
     "words",
-    [[], ["annotate"], ["evaluate"], ["demo"], ["presets"]]
+    [[], ["annotate"], ["evaluate"], ["demo"], ["presets"], ["tune"]]
     + [["presets", action] for action in ("list", "info", "verify", "card")],
 )
 def test_help(words, capsys):

@@ -289,7 +289,7 @@ class TestBuild:
 def test_random_search(tmp_path):
     """On every backend; the trained model comes back."""
     x, y = data()
-    hypermodel = classifier({"fusion": ["atd", "lmf"], "num_heads": [2], "rank": 2})
+    hypermodel = classifier({"fusion": ["concat", "lmf"], "rank": 2})
     tuner = keras_tuner.RandomSearch(
         hypermodel, "val_loss", max_trials=2, seed=1, directory=tmp_path
     )

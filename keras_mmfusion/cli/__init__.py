@@ -19,6 +19,8 @@ Trained multimodal models at work: heart beats, digits, and tables to forecast.
                                          forecasts what follows a table
   mmfusion search "hot pepper" --images DIR
                                          finds pictures by words; caption-search words
+  mmfusion tune data.npz --output my_model
+                                         searches a fusion for your own data
   mmfusion presets                       lists the trained models; info, verify, card
   mmfusion export atd_mitbih --format onnx --output atd_mitbih.onnx
                                          writes one to run without Keras
@@ -87,6 +89,7 @@ def _parser():
         forecast,
         presets,
         search,
+        tune,
     )
 
     parser = _Parser(
@@ -98,7 +101,7 @@ def _parser():
         "--version", action="version", version=f"mmfusion {__version__}"
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    modules = (annotate, evaluate, demo, classify_digit, forecast, search)
+    modules = (annotate, evaluate, demo, classify_digit, forecast, search, tune)
     for module in (*modules, presets, export):
         module.add_parser(commands)
     return parser
