@@ -409,6 +409,7 @@ class TestRefused:
 
     def test_nothing_can_be_trained(self, file, output, refused):
         words = command(file, output, "--range", "learning_rate=1e38")
+        refused("No model.*in 1 trials", *words[1:], "--max-trials", "1")
         refused(r"Three models in a row.*\(val_loss is no number\)", *words[1:])
 
     def test_without_the_package(self, file, output, refused, monkeypatch):

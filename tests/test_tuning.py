@@ -264,12 +264,13 @@ class TestBuild:
                 classes=["N", "S", "V"],
                 causal=True,
                 fusion_options={"causal": True},
+                decoder=keras.layers.Dense(6, name="decoder"),
                 dim=8,
                 name=name,
             )
 
         ensemble = BeatEnsemble([member("a"), member("b")])
-        ensemble.members[0].preprocessor = "prepared"
+        ensemble.preprocessor = "prepared"
         ranges = {"dim": 16, "num_heads": 4}
         hypermodel = tuning.ClassifierHyperModel.like(ensemble, ranges=ranges)
         model = hypermodel.build(values_of(fusion=fusion, num_steps=2, dropout=0.25))
@@ -279,6 +280,7 @@ class TestBuild:
         expected = {"num_heads": 4, "num_steps": 2, "causal": True}
         assert config["fusion_options"] == (expected if fusion == "atd" else {})
         assert model.get_layer("shape_encoder").units == 5
+        assert model.get_layer("decoder").kernel.shape == (16, 6)
         assert model.preprocessor == "prepared"
         with pytest.raises(ValueError, match="Received: a Sequential"):
             tuning.ClassifierHyperModel.like(keras.Sequential())

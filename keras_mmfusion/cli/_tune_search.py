@@ -105,9 +105,11 @@ class Search:
         oracle = self.tuner.oracle
         best = self.table.in_order(oracle)[0] if oracle.trials else None
         if best is None or best.status != "COMPLETED":
+            reasons = [t.message for t in oracle.trials.values() if t.message]
+            last = f" ({reasons[-1].strip().splitlines()[-1]})" if reasons else ""
             raise RecordError(
-                f"No model could be trained in {len(oracle.trials)} trials. Narrow "
-                "what is tried (--range), or start anew (--force)."
+                f"No model could be trained in {len(oracle.trials)} trials{last}. Try "
+                "something else (--range)."
             )
         model = self._trained(best)
         table = self.table.csv(oracle)

@@ -47,7 +47,7 @@ class FusionHyperModel(keras_tuner.HyperModel):
         self._like = None
 
     @classmethod
-    def _of_model(cls, model, **kwargs):
+    def _of_model(cls, model, preprocessor, **kwargs):
         """A hypermodel with the encoders and all settings of a model, but the fusion's.
 
         What is not searched is rebuilt from the config of the model.
@@ -58,7 +58,7 @@ class FusionHyperModel(keras_tuner.HyperModel):
         encoded = {name: inputs[name] for name in encoders}
         hypermodel = cls(encoded, encoders=encoders, **kwargs)
         hypermodel.inputs = inputs
-        hypermodel._like = model
+        hypermodel._like, hypermodel._preprocessor = model, preprocessor
         return hypermodel
 
     def declare_hyperparameters(self, hp):
@@ -93,11 +93,14 @@ class FusionHyperModel(keras_tuner.HyperModel):
             tuned |= {"inputs": self.inputs, "encoders": encoders}
             return self.model_class(**tuned, **self.options)
         config = self._like.get_config()
+        if "decoder" in config:
+            # It follows the fusion: built anew, for the new width.
+            config["decoder"] = _unbuilt(config["decoder"])
         takes = inspect.signature(FUSIONS[tuned.get("fusion", "concat")]).parameters
         if config.get("causal") and "causal" in takes:
             tuned["fusion_options"]["causal"] = True
         model = type(self._like).from_config({**config, **tuned})
-        model.preprocessor = self._like.preprocessor
+        model.preprocessor = self._preprocessor
         return model
 
     def _encoder(self, name, hp, values):
@@ -174,6 +177,13 @@ class FusionHyperModel(keras_tuner.HyperModel):
             raise keras_tuner.errors.FatalValueError(
                 f"The folds number samples up to {last}. Received: only {short}"
             )
+
+
+def _unbuilt(saved):
+    """The JSON of a layer, without the shapes that it and its parts were built for."""
+    if isinstance(saved, dict):
+        return {k: _unbuilt(v) for k, v in saved.items() if k != "build_config"}
+    return saved
 
 
 def _checked_folds(folds):

@@ -104,6 +104,8 @@ class ClassifierHyperModel(FusionHyperModel):
         Raises:
             ValueError: Another kind of model.
         """
+        # Of an ensemble, it is not with the members.
+        preprocessor = getattr(model, "preprocessor", None)
         if isinstance(model, BeatEnsemble):
             model = model.members[0]
         if not isinstance(model, FusionClassifier):
@@ -111,4 +113,6 @@ class ClassifierHyperModel(FusionHyperModel):
                 "`model` must be a classifier of this package. "
                 f"Received: a {type(model).__name__}."
             )
-        return cls._of_model(model, num_classes=model.num_classes, **kwargs)
+        return cls._of_model(
+            model, preprocessor, num_classes=model.num_classes, **kwargs
+        )

@@ -98,7 +98,7 @@ class ForecasterHyperModel(FusionHyperModel):
                 "`model` must be a FusionForecaster with a fusion. "
                 f"Received: a {type(model).__name__}."
             )
-        return cls._of_model(model, horizon=model.horizon, **kwargs)
+        return cls._of_model(model, model.preprocessor, horizon=model.horizon, **kwargs)
 
     def train(self, model, x, y, sample_weight=None, **kwargs):
         """`model.fit`, after the linear skip was fitted."""
