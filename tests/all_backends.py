@@ -49,14 +49,19 @@ def _run(backend, config):
         return 1 if os.environ.get("CI") else None, "not installed"
     print(f"\n{'=' * 30} KERAS_BACKEND={backend} {'=' * 30}", flush=True)
     arguments = config.invocation_params.args
-    command = [sys.executable, "-m", "pytest", *_workers(), *arguments]
+    workers = _workers()
+    command = [sys.executable, "-m", "pytest", *workers, *arguments]
     if sys.stdout.isatty():
         command.insert(3, "--color=yes")
+    environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONUNBUFFERED": "1"}
+    if workers:
+        # Threads of one worker would wait for those of another: twice the time on torch.
+        environment.setdefault("OMP_NUM_THREADS", "1")
     start = time.monotonic()
     process = subprocess.Popen(
         command,
         cwd=config.invocation_params.dir,
-        env={**os.environ, "KERAS_BACKEND": backend, "PYTHONUNBUFFERED": "1"},
+        env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
     )
