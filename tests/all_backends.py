@@ -55,7 +55,7 @@ def _run(backend, config):
         command.insert(3, "--color=yes")
     environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONUNBUFFERED": "1"}
     if workers:
-        # Threads of one worker would wait for those of another: twice the time on torch.
+        # Threads of one worker wait for those of another: twice the time on torch.
         environment.setdefault("OMP_NUM_THREADS", "1")
     start = time.monotonic()
     process = subprocess.Popen(

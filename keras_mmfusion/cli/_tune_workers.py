@@ -43,6 +43,10 @@ def run_workers(arguments, workers, folder):
                 # The chief ends when no worker has anything left to do.
                 if code == 0 or "chief" not in running:
                     del running[name]
+                    if code != 0:
+                        print(
+                            f"mmfusion: {_failure(name, code, folder)}", file=sys.stderr
+                        )
                 elif code < 0 and name != "chief" and starts[name] < RESTARTS:
                     starts[name] += 1
                     note = f"{name} was ended by signal {-code}; it starts again"
