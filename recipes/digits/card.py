@@ -40,6 +40,7 @@ class Facts:
     released: dict
     baselines: dict  # group to network to spreads
     comparisons: dict  # noise of training to other network to `scoring.compare`
+    pairs: dict  # (protocol, noise of training) to the pairs that were trained on
     speakers: list  # tested on in turn
     parameters: int
 
@@ -86,6 +87,7 @@ def metadata(facts):
             },
             "released_weights": facts.released,
             "pairs": {"original": facts.test_pairs, "noisy": facts.noisy_pairs},
+            "training_pairs": {" ".join(k): v for k, v in facts.pairs.items()},
         },
         "paper": {"source": f"{PAPER}, Fig. 3", "accuracy": "heat maps only"},
         "recipe": common.trained_by(facts.run, facts.seed, "recipes/digits/train.py"),
@@ -185,7 +187,7 @@ def _speaker_section(facts):
         "### Speakers never heard\n",
         "Models of their own, trained without the speakers to validate and to test "
         f"on, one after another {', '.join(facts.speakers)}; the images are those of "
-        "the table above.\n",
+        f"the table above. {_pairs(facts, 'digits_speaker', 'incomplete')}\n",
         _table({**ours, **_named(facts, "digits_speaker")}),
     ]
 
@@ -204,10 +206,17 @@ def _trained_ways(facts):
     )
 
 
+def _pairs(facts, protocol, noise):
+    """What each network of a table was trained on."""
+    counts = " or ".join(f"{count:,}" for count in facts.pairs[protocol, noise])
+    return f"Each was trained on {counts} pairs, seen once."
+
+
 def _study(facts):
     """For each way of training: accuracies, who wins where, heat maps."""
     for noise, found in facts.comparisons.items():
         yield f"### Trained {TRAINED_WITH[noise]}\n"
+        yield f"{_pairs(facts, 'digits', noise)}\n"
         models = facts.baselines.get(f"trained_{noise}")
         if models:
             yield _table(models)

@@ -106,6 +106,7 @@ def release(name, found, args):
         speakers=sorted(set(digits.sounds.speakers.tolist()))[
             : speakers.get(network, {"accuracy": {"n": 0}})["accuracy"]["n"]
         ],
+        pairs={key: scoring.pairs_of(args.output, *key) for key in found},
         parameters=model.count_params(),
     )
     presets.save(

@@ -4,6 +4,7 @@ Runs are scored where they were trained, and may be recorded beside the recipe: 
 network said of every pair, without its weights. A study can so go on elsewhere.
 """
 
+import json
 import shutil
 from pathlib import Path
 
@@ -44,6 +45,13 @@ def scored_runs(output, protocol, noise):
         for folder in (RECORDS, Path(output))
         for file in folder.glob(f"{protocol}/{noise}/*/seed*/test.npz")
     }
+
+
+def pairs_of(output, protocol, noise):
+    """How many pairs the networks were trained on, the fewest first."""
+    runs = scored_runs(output, protocol, noise).values()
+    made = (json.loads((run / "run.json").read_text()) for run in runs)
+    return sorted({of["pairs"] for of in made})
 
 
 def record(output):
