@@ -30,12 +30,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     turns.add_arguments(parser)
     parser.add_argument("--batch", type=int, default=64, help="windows")
+    parser.add_argument(
+        "--columns", type=int, nargs="+", choices=PRESETS, default=list(PRESETS)
+    )
     args = parser.parse_args()
     if args.here:
         return serve(**json.loads(args.here))
     batch, count = (4, 2) if args.smoke else (args.batch, args.turns)
     table = turns.writer(FIELDS)
-    for columns in PRESETS:
+    for columns in args.columns:
         for backend in args.backends:
             for row in measure(columns, backend, batch, count, args.threads):
                 table.writerow(row)

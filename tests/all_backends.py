@@ -42,6 +42,18 @@ def _workers():
     return ["-n", str(min(cores, 4)), "--dist", "worksteal"]
 
 
+def pin_worker():
+    """Keep a worker on a core of its own.
+
+    Backends take as many threads as there are cores. Those of one worker would wait
+    for those of another, which doubles the time on torch.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker and hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
+
+
 def _run(backend, config):
     """`(exit code, last line)` of pytest on a backend; the code may be None."""
     if importlib.util.find_spec(backend) is None:
@@ -49,19 +61,14 @@ def _run(backend, config):
         return 1 if os.environ.get("CI") else None, "not installed"
     print(f"\n{'=' * 30} KERAS_BACKEND={backend} {'=' * 30}", flush=True)
     arguments = config.invocation_params.args
-    workers = _workers()
-    command = [sys.executable, "-m", "pytest", *workers, *arguments]
+    command = [sys.executable, "-m", "pytest", *_workers(), *arguments]
     if sys.stdout.isatty():
         command.insert(3, "--color=yes")
-    environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONUNBUFFERED": "1"}
-    if workers:
-        # Threads of one worker wait for those of another: twice the time on torch.
-        environment.setdefault("OMP_NUM_THREADS", "1")
     start = time.monotonic()
     process = subprocess.Popen(
         command,
         cwd=config.invocation_params.dir,
-        env=environment,
+        env={**os.environ, "KERAS_BACKEND": backend, "PYTHONUNBUFFERED": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
     )

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from all_backends import pytest_cmdline_main  # noqa: F401
+from all_backends import pin_worker, pytest_cmdline_main  # noqa: F401
 
 ROOT = Path(__file__).resolve().parent.parent
 # Last, so that an installed wheel is what is tested where there is one.
@@ -27,6 +27,7 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache/jax
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
+pin_worker()
 # Without a backend this process only starts one for each: see all_backends.py.
 if os.environ.get("KERAS_BACKEND"):
     import keras

@@ -191,6 +191,14 @@ def test_saved(trained, tmp_path):
     expected = trained.predict(x, verbose=0)
     for name, values in again.predict(x, verbose=0).items():
         assert_close(values, expected[name], 1e-6)
+
+
+@once
+def test_int8(trained, tmp_path):
+    x = some(all_pairs(), slice(0, 4))
+    expected = trained.predict(x, verbose=0)
+    trained.save(tmp_path / "m.keras")
+    again = keras.saving.load_model(tmp_path / "m.keras")
     again.quantize("int8")
     again.save(tmp_path / "q.keras")
     small = keras.saving.load_model(tmp_path / "q.keras", compile=False)

@@ -7,6 +7,7 @@ import json
 import jsonschema
 import keras
 import pytest
+from backends import once
 
 from keras_mmfusion import presets
 from keras_mmfusion.presets import _metadata, _registry
@@ -37,6 +38,7 @@ def test_shipped_preset(folder):
             assert 0 <= value <= 1, "the main metric comes first, not a count"
 
 
+@once
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
 def test_nothing_is_taken_on_trust(folder):
     """Counted again here, without the code that `verify` is made of."""

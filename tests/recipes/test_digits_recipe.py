@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from backends import run
+from backends import only_on, run
 from harness import assert_close
 from recipe_modules import recipe_modules
 
@@ -27,6 +27,7 @@ def small(network):
     return architecture.build(network, "tiny", preprocessor), inputs(preprocessor)
 
 
+@only_on("torch")
 def test_the_papers_sizes():
     """A.2, counted by hand: 64 units, 3 x 3, 2 x 2 pools, 128 and 10 dense units."""
     gates, bins = 4 * 64, 201
@@ -74,6 +75,7 @@ def test_either_input_may_be_missing(network):
         assert_close(run(model, zeros)[:2], run(model, x)[:2], 1e-6)
 
 
+@only_on("torch")
 @pytest.mark.parametrize("network", architecture.NETWORKS)
 def test_networks_train_and_are_saved(tmp_path, network):
     model, x = small(network)

@@ -28,7 +28,7 @@ import data  # noqa: E402
 import pretrain  # noqa: E402
 import train  # noqa: E402
 
-pytestmark = only_on("jax")
+pytestmark = only_on("torch")
 
 MODALITIES = ("ecg", "image", "rhythm", "shape")
 SEGMENT = 32
