@@ -9,6 +9,7 @@ from `zoo/*/metadata.json`, which the recipes write. None is typed by hand.
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -55,6 +56,7 @@ def outdated(root, zoo=None):
     presets = read_zoo(zoo or root / "zoo")
     pages = {
         root / "README.md": {"results": overview(presets)},
+        root / "docs" / "index.md": {"concat": beside_concat(presets)},
         root / "docs" / "papers.md": {"measured": comparisons(presets)},
         root / "docs" / "missing_modalities.md": {"subsets": subsets(presets)},
     }
@@ -185,6 +187,50 @@ def subsets(presets, name="atd_mitbih"):
     head = ["present", *(METRICS[key] for key in columns)]
     where = f"`{name}`, released weights, protocol {protocol(preset)}:"
     return f"{where}\n\n{table(head, rows)}"
+
+
+def beside_concat(presets):
+    """Each preset's fusion beside concatenation and one modality, of the same run."""
+    rows = [row for row in map(_beside_concat, presets) if row]
+    if not rows:
+        return NONE_YET
+    verdicts = [row[-1] for row in rows]
+    head = ["preset", "fusion", "metric", "this fusion", "`concat`"]
+    head += ["best modality alone", "beside `concat`"]
+    counted = (
+        f"In {len(rows)} comparisons the fusion is better than concatenation in "
+        f"{verdicts.count('better')} and worse in {verdicts.count('worse')}; "
+        f"elsewhere the difference is below two standard deviations, which is none."
+    )
+    return f"{table(head, rows)}\n\n{counted}"
+
+
+def _beside_concat(preset):
+    others = preset.get("baselines", {}).get("same_run", {})
+    command = preset.get("recipe", {}).get("command", "")
+    found = re.search(r"--(?:fusion|models) (\w+)", command)
+    if not is_trained(preset) or not found:
+        return None
+    # Models that learned without labels first are compared with such models.
+    concat = others.get("concat_pretrained" if "--pretrain" in command else "concat")
+    fusion, ours = found[1], preset["metrics"]
+    if fusion == "concat":
+        fusion, ours, concat = "cascade", others.get("cascade"), ours
+    if not ours or not concat:
+        return None
+    ours, concat = find_metrics(ours), find_metrics(concat)
+    key = next(k for k in ("macro_f1_nsv", "macro_f1", "mse_96", "mse") if k in ours)
+    sign = -1 if key.startswith("mse") else 1
+    alone = [find_metrics(others[n])[key] for n in preset["inputs"] if n in others]
+    best = max(alone, key=lambda value: sign * value["mean"], default=None)
+    gain = sign * (ours[key]["mean"] - concat[key]["mean"])
+    spread = (ours[key]["sd"] ** 2 + concat[key]["sd"] ** 2) ** 0.5
+    verdict = "no difference"
+    if abs(gain) > 2 * spread:
+        verdict = "better" if gain > 0 else "worse"
+    name = preset["name"]
+    row = [f"[`{name}`](../zoo/{name}/README.md)", f"`{fusion}`", METRICS[key]]
+    return [*row, *map(number, (ours[key], concat[key], best)), verdict]
 
 
 def protocol(preset):
