@@ -1,7 +1,13 @@
-"""Change what a preset says of itself, not what it computes."""
+"""Change what a preset says of itself, not what it computes.
+
+python recipes/revise.py     # the front matter of all cards, as front_matter.py has it
+"""
 
 import copy
 import json
+
+import common
+from front_matter import with_front_matter
 
 from keras_mmfusion.presets import _json, _metadata
 from keras_mmfusion.presets._folder import METADATA, describe
@@ -15,11 +21,16 @@ def revise(folder, changes, files):
     Args:
         folder: `Path` of the preset.
         changes: dict of fields of `metadata.json` to replace.
-        files: dict of bytes by file name, such as the card.
+        files: dict of bytes by file name, such as the card. If it had front matter,
+            that is made anew.
     """
     metadata = {**json.loads((folder / METADATA).read_bytes()), **changes}
     order = [key for key in _metadata.KEYS if key in metadata]
     metadata = {key: metadata[key] for key in order}
+    card = (folder / CARD).read_bytes()
+    if card.startswith(b"---\n"):
+        card = files.get(CARD, card).decode("utf-8")
+        files = {**files, CARD: with_front_matter(card, metadata).encode("utf-8")}
     # Whatever is wrong with them shows before anything is written.
     _metadata.parse(_json.dump(metadata, METADATA), METADATA)
     for name, content in files.items():
@@ -67,3 +78,14 @@ def came_later(names, runs):
         f"{models} came later, with the same seeds and settings: {commands}, commit "
         f"{runs[0]['commit']}."
     )
+
+
+def main():
+    for path in sorted(common.ZOO.glob(f"*/{METADATA}")):
+        card = (path.parent / CARD).read_text(encoding="utf-8")
+        text = with_front_matter(card, json.loads(path.read_bytes()))
+        revise(path.parent, {}, {CARD: text.encode("utf-8")})
+
+
+if __name__ == "__main__":
+    main()

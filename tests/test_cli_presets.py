@@ -64,7 +64,9 @@ def test_info(capsys):
 
 def test_card(capsys):
     card = (ROOT / NAME / "README.md").read_text(encoding="utf-8")
-    assert out(capsys, "card", NAME) == card
+    head, text = card.removeprefix("---\n").split("\n---\n\n", 1)
+    assert "library_name: keras" in head
+    assert out(capsys, "card", NAME) == text
 
 
 def test_card_from_anywhere(tmp_path, capsys):

@@ -1,6 +1,7 @@
 """`mmfusion presets`: list the trained models, describe one, check one."""
 
 import json
+import re
 import sys
 
 _NAME = "name, name@version, folder, https://…/NAME.zip#sha256=… or hf://ORG/REPO@REV"
@@ -92,8 +93,11 @@ def _card(args):
             f"{folder.path} must have a card, README.md, and has none. "
             f"Try: mmfusion presets info {args.name}"
         )
+    text = folder.read("README.md").decode("utf-8", "replace")
+    # Front matter is for hubs; it says in YAML what the text says, too.
+    text = re.sub(r"\A---\n.*?\n---\n+", "", text, flags=re.DOTALL)
     # A card may be from anywhere, and a terminal obeys some characters.
-    print(printable(folder.read("README.md").decode("utf-8", "replace")), end="")
+    print(printable(text), end="")
 
 
 def _print(value, args):

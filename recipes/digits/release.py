@@ -22,6 +22,7 @@ from keras_mmfusion.analysis import plot_digits
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
+from front_matter import with_front_matter
 
 PRESETS = {f"convlstm_digits_{n}": n for n in ("initial", "second", "fc")}
 # What is released knows no noise, and what to do with one of the two: the paper's
@@ -109,14 +110,15 @@ def release(name, found, args):
         pairs={key: scoring.pairs_of(args.output, *key) for key in found},
         parameters=model.count_params(),
     )
+    metadata = card.metadata(facts)
     presets.save(
         model,
         Path(args.zoo) / name,
         preprocessor=model.preprocessor,
-        metadata=card.metadata(facts),
+        metadata=metadata,
         golden=golden(digits, model.preprocessor),
         files={
-            "README.md": card.text(facts),
+            "README.md": with_front_matter(card.text(facts), metadata),
             **{
                 f"heat_maps_{noise}.png": common.small_png(
                     figures.heat_maps(grids, noise)

@@ -16,6 +16,7 @@ from keras_mmfusion.models import mcwsa
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
+from front_matter import with_front_matter
 
 PAPER = (
     'Zheng et al., "Multi-channel weight-sharing autoencoder based on cascade '
@@ -57,11 +58,13 @@ def main(argv=None):
     for corpus in CORPORA:
         name = f"cascade_{corpus}"
         model = mcwsa().with_num_classes(len(EMOTIONS), dropout=0.5, name=name)
+        about = metadata(name, corpus)
+        text = card(name, corpus, model.count_params())
         presets.save(
             model,
             Path(args.zoo) / name,
-            metadata=metadata(name, corpus),
-            files={"README.md": card(name, corpus, model.count_params())},
+            metadata=about,
+            files={"README.md": with_front_matter(text, about)},
             overwrite=True,
             weights=False,
         )

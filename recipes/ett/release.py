@@ -21,6 +21,7 @@ from keras_mmfusion import presets
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
+from front_matter import with_front_matter
 
 # Columns, and which model.
 PRESETS = {"atd_etth1": ("M", "atd"), "stepfusion_etth1": ("S", "step")}
@@ -84,14 +85,15 @@ def release(name, args):
         coverage=coverage(folder, model_name, task),
         parameters=model.count_params(),
     )
+    metadata = card.metadata(facts)
     presets.save(
         model,
         Path(args.zoo) / name,
         preprocessor=prepare,
-        metadata=card.metadata(facts),
+        metadata=metadata,
         golden=golden(prepare),
         files={
-            "README.md": card.text(facts),
+            "README.md": with_front_matter(card.text(facts), metadata),
             "forecasts.png": common.small_png(
                 figures.forecasts(task, errors, test[1], prepare.intervals)
             ),

@@ -27,6 +27,7 @@ from keras_mmfusion.models import FUSIONS, BeatEnsemble
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
+from front_matter import with_front_matter
 from revise import revise
 
 # Preset: protocol and variant; the variants scored beside it, from the same run.
@@ -95,13 +96,14 @@ def release(name, args):
     if args.card:
         revise_card(folder, model, found)
     else:
+        about = metadata(found)
         presets.save(
             model,
             folder,
-            metadata=metadata(found),
+            metadata=about,
             golden=golden_beats(model, recordings),
             files={
-                "README.md": card.text(found),
+                "README.md": with_front_matter(card.text(found), about),
                 "confusion.png": card.confusion_picture(found),
                 "train_log.csv": runs[0] / "train_log.csv",
             },

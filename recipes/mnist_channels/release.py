@@ -23,6 +23,7 @@ from keras_mmfusion.models import FUSIONS
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
+from front_matter import with_front_matter
 
 NAME, PROTOCOL = "mcwsa_mnist", "mnist_channels"
 
@@ -60,13 +61,14 @@ def main(argv=None):
             name: next(iter(of.values()))["parameters"] for name, of in facts_of.items()
         },
     )
+    metadata = card.metadata(facts)
     presets.save(
         model,
         Path(args.zoo) / NAME,
-        metadata=card.metadata(facts),
+        metadata=metadata,
         golden=golden(images),
         files={
-            "README.md": card.text(facts),
+            "README.md": with_front_matter(card.text(facts), metadata),
             "reconstructions.png": common.small_png(
                 picture(args, images, chosen, seed)
             ),

@@ -26,6 +26,7 @@ from keras_mmfusion import presets
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
+from front_matter import with_front_matter
 
 MODEL = "zoom_shift"
 
@@ -87,13 +88,14 @@ def release(corpus, args):
         parameters=model.count_params(),
         shown=shown,
     )
+    metadata = emoji_card.metadata(facts)
     presets.save(
         model,
         Path(args.zoo) / name,
-        metadata=emoji_card.metadata(facts),
+        metadata=metadata,
         golden=golden(parts["test"]),
         files={
-            "README.md": emoji_card.text(facts),
+            "README.md": with_front_matter(emoji_card.text(facts), metadata),
             "search.png": common.small_png(figure),
             "train_log.csv": run / "train_log.csv",
         },
@@ -171,11 +173,13 @@ def golden(part):
 def release_untrained(corpus, zoo):
     name = f"zoomshift_{corpus}"
     model = untrained()
+    metadata = card.metadata(name, corpus, common.commit())
+    text = card.text(name, corpus, model.count_params())
     presets.save(
         model,
         Path(zoo) / name,
-        metadata=card.metadata(name, corpus, common.commit()),
-        files={"README.md": card.text(name, corpus, model.count_params())},
+        metadata=metadata,
+        files={"README.md": with_front_matter(text, metadata)},
         overwrite=True,
         weights=False,
     )
