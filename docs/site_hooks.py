@@ -16,6 +16,8 @@ from mkdocs.structure.files import File
 
 ROOT = Path(__file__).resolve().parent.parent
 LINK = re.compile(r"(\]\()([^)\s#]+)([^)\s]*\))")
+UNBROKEN = re.compile(r" ± |≤ (?=\d)|(?<=\d) /(?= \d)|(?<=\d) [kM]?B\b")
+PICTURE = re.compile(r'(<img [^>]*src="([^"]+)"[^>]*>)')
 FENCED = re.compile(r"^( *)(```+|~~~+)[^\n]*\n.*?^\1\2 *$", re.MULTILINE | re.DOTALL)
 # Pages of the site that are not in docs/: address to file in the repository.
 _pages = {}
@@ -76,6 +78,12 @@ def on_page_markdown(markdown, page, config, files):
         parts += [LINK.sub(rewrite, markdown[end : code.start()]), code[0]]
         end = code.end()
     return "".join([*parts, LINK.sub(rewrite, markdown[end:])])
+
+
+def on_page_content(html, page, config, files):
+    """Pictures open by themselves, to be enlarged; lines do not break in a value."""
+    html = PICTURE.sub(r'<a href="\2">\1</a>', html)
+    return UNBROKEN.sub(lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), html)
 
 
 def formula(source, language, css_class, options, md, **kwargs):

@@ -15,6 +15,7 @@ MODULES = {
     "datasets": "Datasets",
     "metrics": "Metrics",
     "analysis": "Analysis",
+    "tuning": "Tuning",
     "export": "Export",
 }
 HEAD = ["preset", "task", "modalities", "parameters", "size", "protocol"]
@@ -40,7 +41,11 @@ def zoo(folder):
     lines[1] = f"| {' | '.join('--:' if name in NUMBERS else '---' for name in HEAD)} |"
     table = "\n".join(lines)
     about = (folder / "README.md").read_text(encoding="utf-8").partition("\n")[2]
-    return f"""# Zoo
+    return f"""---
+hide: [toc]
+---
+
+# Zoo
 
 What is trained, on what, and how well. A click on a heading sorts the table. Values
 are means ± standard deviations over models trained with other seeds, where several

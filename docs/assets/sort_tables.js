@@ -1,5 +1,6 @@
 // Tables inside <div class="sortable"> are sorted by a click on a heading, and the
-// other way by the next one. Cells are numbers where all of them begin with one.
+// other way by the next one. Where any cell begins with a number, they are numbers, and
+// what is none stays last, whichever way.
 (function () {
   "use strict";
 
@@ -17,16 +18,18 @@
     var body = table.tBodies[0];
     var rows = Array.from(body.rows);
     var cell = function (row) { return row.cells[column]; };
-    var filled = rows.filter(function (row) { return cell(row).textContent.trim(); });
-    var empty = rows.filter(function (row) { return !cell(row).textContent.trim(); });
-    var numeric = filled.every(function (row) { return !isNaN(number(cell(row))); });
+    var numeric = rows.some(function (row) { return !isNaN(number(cell(row))); });
+    var known = function (row) {
+      return numeric ? !isNaN(number(cell(row))) : cell(row).textContent.trim() !== "";
+    };
+    var filled = rows.filter(known);
+    var empty = rows.filter(function (row) { return !known(row); });
     filled.sort(function (a, b) {
       var order = numeric
         ? number(cell(a)) - number(cell(b))
         : cell(a).textContent.trim().localeCompare(cell(b).textContent.trim());
       return down ? -order : order;
     });
-    // What is not known stays last, whichever way.
     filled.concat(empty).forEach(function (row) { body.appendChild(row); });
     Array.from(table.tHead.rows[0].cells).forEach(function (other) {
       other.removeAttribute("aria-sort");

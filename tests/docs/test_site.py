@@ -130,7 +130,8 @@ def test_everything_public_is_on_its_page(site):
     for module in modules:
         package = importlib.import_module(f"keras_mmfusion.{module}")
         anchors = pages[folder / "api" / f"{module}.html"].anchors
-        for name, value in vars(package).items():
+        for name in dir(package):
+            value = getattr(package, name)
             ours = getattr(value, "__module__", "").startswith("keras_mmfusion.")
             if name[0] != "_" and callable(value) and ours:
                 assert f"keras_mmfusion.{module}.{name}" in anchors
