@@ -241,19 +241,29 @@ def _gain_text(facts):
     sentences = []
     for other, found in facts.gains.items():
         differences = ", ".join(
-            f"{value['mean']:+.5f} ± {value['sd']:.5f} ({k.removeprefix('mse_')})"
+            f"{_difference(value)} ({k.removeprefix('mse_')})"
             for k, value in found.items()
         )
+        told = (
+            f"Squared error of `{facts.model}` minus that of `{other}`: {differences}"
+        )
+        if any(value["sd"] is None for value in found.values()):
+            sentences.append(f"{told}; of one seed, so it may be chance.\n")
+            continue
         sure = [
             k for k, v in found.items() if v["mean"] < 0 and -v["mean"] > 2 * v["sd"]
         ]
         worse = [k for k, v in found.items() if v["mean"] > 2 * v["sd"]]
         sentences.append(
-            f"Squared error of `{facts.model}` minus that of `{other}`: {differences}; "
-            f"lower by more than two standard deviations at {len(sure)} of "
+            f"{told}; lower by more than two standard deviations at {len(sure)} of "
             f"{len(found)} horizons, higher by as much at {len(worse)}.\n"
         )
     return "\n".join(sentences)
+
+
+def _difference(value):
+    sd = "" if value["sd"] is None else f" ± {value['sd']:.5f}"
+    return f"{value['mean']:+.5f}{sd}"
 
 
 def _validation_text(facts):
