@@ -102,9 +102,7 @@ def _copy_group(source, target):
     for key in source:
         item = source[key]
         if hasattr(item, "shape"):
-            copied = target.create_dataset(key, data=item[()], dtype=item.dtype)
-            # "dtype" says that the bytes are bfloat16.
-            for name in sorted(item.attrs):
-                copied.attrs[name] = item.attrs[name]
+            # Without the room that a new dataset keeps for later attributes.
+            source.copy(item, target, key)
         else:
             _copy_group(item, _make_group(target, key))
