@@ -23,6 +23,7 @@ from keras_mmfusion.preprocessing import DigitPreprocessor
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
+import speed
 
 # Both inputs, fused at three depths; or the first of these networks with one input.
 ALONE = ("image", "sound")
@@ -34,7 +35,7 @@ VALIDATION_SEED = 1000
 
 def main(argv=None):
     args = parse_arguments(argv)
-    keras.config.set_dtype_policy(args.precision)
+    speed.set_up(args)
     for seed in args.seeds:
         for network in args.network:
             run(args, network, seed)
@@ -72,10 +73,11 @@ def run(args, network, seed):
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
         jit_compile=keras.backend.backend() == "jax",
+        steps_per_execution=args.steps_per_execution,
     )
     start = time.time()
     history = model.fit(
-        parts,
+        speed.Prefetched(parts, args.workers),
         epochs=args.parts,
         validation_data=data.Parts(validation),
         shuffle=False,
@@ -145,7 +147,7 @@ def parse_arguments(argv=None):
     parser.add_argument("--parts", type=int, default=PARTS, help="reports of a run")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--precision", default="float32")
+    speed.add_arguments(parser)
     parser.add_argument("--data", help="folder with mnist/ and fsdd/")
     parser.add_argument("--output", default="runs/digits")
     parser.add_argument("--tensorboard", action="store_true")

@@ -25,6 +25,7 @@ from keras_mmfusion.models import FUSIONS, mcwsa
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
+import speed
 
 SUBSETS = {
     "av": ("audio", "visual"),
@@ -41,7 +42,7 @@ FOLDS = {
 
 def main(argv=None):
     args = parse_arguments(argv)
-    keras.config.set_dtype_policy(args.precision)
+    speed.set_up(args)
     options = {"expected_counts": None} if args.any_counts else {}
     corpus = features.load_corpus(args.corpus, args.data, **options)
     arrays = load_features(args, corpus)
@@ -88,7 +89,7 @@ def run(args, corpus, arrays, fold, number, subset, fusion, pretrained):
     verbose = 2 if args.quiet else 1
     fit = {"batch_size": args.batch_size, "verbose": verbose}
     if pretrained:
-        model.compile(optimizer(args))
+        model.compile(optimizer(args), steps_per_execution=args.steps_per_execution)
         history = model.fit(
             train,
             train,
@@ -108,6 +109,7 @@ def run(args, corpus, arrays, fold, number, subset, fusion, pretrained):
         optimizer(args),
         "sparse_categorical_crossentropy",
         weighted_metrics=["accuracy"],
+        steps_per_execution=args.steps_per_execution,
     )
     weight = 1 / np.maximum(share * len(EMOTIONS), 1e-6)
     history = classifier.fit(
@@ -186,7 +188,7 @@ def parse_arguments(argv=None):
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--precision", default="float32")
+    speed.add_arguments(parser, workers=False)
     parser.add_argument("--data", help="folder above that of the corpus")
     parser.add_argument("--output", default="runs/emotion")
     parser.add_argument("--quiet", action="store_true", help="one line an epoch")

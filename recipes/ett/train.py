@@ -22,6 +22,7 @@ from keras_mmfusion.metrics import forecast_metrics
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
+import speed
 
 # Months to validate on: a fusion counts for what it is worth in each of them, the
 # time of the year for what it is surely worth over all.
@@ -32,7 +33,7 @@ ALPHAS = (0, 1e-3, 1e-2, 1e-1)
 
 def main(argv=None):
     args = parse_arguments(argv)
-    keras.config.set_dtype_policy(args.precision)
+    speed.set_up(args)
     for features in args.features:
         task = data.load(features, args.csv, args.data, args.lookback)
         for seed in args.seeds:
@@ -107,6 +108,7 @@ def train(args, model, name, parts, seed, folder):
         keras.optimizers.Adam(args.learning_rate, clipnorm=1.0),
         "mse",
         jit_compile=keras.backend.backend() == "jax",
+        steps_per_execution=args.steps_per_execution,
     )
     stop = keras.callbacks.EarlyStopping(
         "val_loss", patience=args.patience, restore_best_weights=True
@@ -114,7 +116,7 @@ def train(args, model, name, parts, seed, folder):
     log = folder / "train_log.csv"
     log.unlink(missing_ok=True)  # of a run that was killed
     model.fit(
-        training,
+        speed.Prefetched(training, args.workers),
         epochs=args.epochs,
         steps_per_epoch=args.steps_per_epoch,
         validation_data=data.Batches(*parts["validation"], 256, blank=blank),
@@ -170,7 +172,7 @@ def parse_arguments(argv=None):
     parser.add_argument("--steps-per-epoch", type=int, help="default: all windows")
     parser.add_argument("--batch-size", type=int, default=64, help="windows")
     parser.add_argument("--learning-rate", type=float, default=3e-4)
-    parser.add_argument("--precision", default="float32")
+    speed.add_arguments(parser)
     parser.add_argument("--data", help="folder with ett/")
     parser.add_argument("--output", default="runs/ett")
     parser.add_argument("--quiet", action="store_true", help="one line an epoch")

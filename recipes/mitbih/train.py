@@ -28,6 +28,7 @@ from keras_mmfusion.preprocessing import BeatPreprocessor
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
+import speed
 
 # What `--fusion` takes: fusions over all modalities, and each modality alone.
 VARIANTS = (*FUSIONS, *dict.fromkeys(architecture.MODALITIES + architecture.LEADS))
@@ -41,7 +42,7 @@ def main():
     if args.devices > 1:
         devices = keras.distribution.list_devices()[: args.devices]
         keras.distribution.set_distribution(keras.distribution.DataParallel(devices))
-    keras.config.set_dtype_policy(args.precision)
+    speed.set_up(args)
     preprocessor = BeatPreprocessor(causal=args.causal, separate_leads=args.leads)
     recordings = data.load(args.protocol, preprocessor, args.data, args.records)
     for seed in args.seeds:
@@ -84,9 +85,9 @@ def run(args, recordings, preprocessor, seed, fold):
         steps = min(pretrain.STEPS, args.steps)
         verbose = 2 if args.quiet else 1
         facts["stage_1"] = pretrain.pretrain(model, sampler, steps, verbose)
-    compile_model(model, args.learning_rate, args.steps)
+    compile_model(model, args.learning_rate, args.steps, args.steps_per_execution)
     model.fit(
-        sampler,
+        speed.Prefetched(sampler, args.workers),
         epochs=epochs,
         shuffle=False,
         verbose=2 if args.quiet else 1,
@@ -140,7 +141,7 @@ def split(protocol, recordings, fold):
     return training, [r for r in recordings if r.name in validation]
 
 
-def compile_model(model, learning_rate, steps):
+def compile_model(model, learning_rate, steps, steps_per_execution=1):
     """AdamW under a warmed-up cosine, averaged weights, softened labels."""
     warmup = min(100, steps // 4)
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -160,6 +161,7 @@ def compile_model(model, learning_rate, steps):
         ),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=0.05),
         weighted_metrics=["categorical_accuracy"],
+        steps_per_execution=steps_per_execution,
     )
 
 
@@ -179,7 +181,7 @@ def parse_arguments():
     parser.add_argument("--steps", type=int, help="training steps in all")
     parser.add_argument("--batch-size", type=int, default=12, help="segments")
     parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--precision", default="float32")
+    speed.add_arguments(parser)
     parser.add_argument("--devices", type=int, default=1, help="data parallel (JAX)")
     parser.add_argument("--data", help="folder with mitdb/")
     parser.add_argument("--output", default="runs/mitbih")

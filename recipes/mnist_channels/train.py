@@ -19,6 +19,7 @@ import keras
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
+import speed
 
 VALIDATION_SEED = 1000
 DEFAULT = ("cascade", "concat", "separate", "separate_wide")
@@ -26,7 +27,7 @@ DEFAULT = ("cascade", "concat", "separate", "separate_wide")
 
 def main(argv=None):
     args = parse_arguments(argv)
-    keras.config.set_dtype_policy(args.precision)
+    speed.set_up(args)
     images = {part: data.load(part, args.data) for part in ("train", "validation")}
     for seed in args.seeds:
         for name in args.models:
@@ -56,10 +57,11 @@ def run(args, images, name, seed):
         ),
         loss={channel: "mse" for channel in architecture.CHANNELS},
         jit_compile=keras.backend.backend() == "jax",
+        steps_per_execution=args.steps_per_execution,
     )
     start = time.time()
     history = model.fit(
-        training,
+        speed.Prefetched(training, args.workers),
         epochs=args.epochs,
         validation_data=validation,
         verbose=2 if args.quiet else 1,
@@ -110,7 +112,7 @@ def parse_arguments(argv=None):
     parser.add_argument("--triples", type=int, help="an epoch, default: all images")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--precision", default="float32")
+    speed.add_arguments(parser)
     parser.add_argument("--data", help="folder with mnist/")
     parser.add_argument("--output", default="runs/mnist_channels")
     parser.add_argument("--quiet", action="store_true", help="one line an epoch")

@@ -22,6 +22,7 @@ from keras_mmfusion.datasets.caption_batches import CaptionBatches
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
+import speed
 
 # How much the second look may count; chosen on the images to validate on.
 WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0)
@@ -40,7 +41,7 @@ class EpochOf(keras.callbacks.Callback):
 
 def main(argv=None):
     args = parse_arguments(argv)
-    keras.config.set_dtype_policy(args.precision)
+    speed.set_up(args)
     for corpus in args.corpus:
         prepare = data.preprocessor(corpus, args.data)
         parts = {
@@ -86,10 +87,11 @@ def run(args, corpus, prepare, parts, name, seed):
     model.compile(
         keras.optimizers.AdamW(schedule, weight_decay=0.05, global_clipnorm=1.0),
         jit_compile=keras.backend.backend() == "jax",
+        steps_per_execution=args.steps_per_execution,
     )
     start = time.time()
     model.fit(
-        batches,
+        speed.Prefetched(batches, args.workers),
         epochs=args.epochs,
         shuffle=False,
         verbose=2 if args.quiet else 1,
@@ -162,7 +164,7 @@ def parse_arguments(argv=None):
     parser.add_argument("--batch-size", type=int, default=66)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--images", type=int, help="of a split, default: all")
-    parser.add_argument("--precision", default="float32")
+    speed.add_arguments(parser)
     parser.add_argument("--data", help="folder with the corpus")
     parser.add_argument("--output", default="runs/retrieval")
     parser.add_argument("--quiet", action="store_true", help="one line an epoch")

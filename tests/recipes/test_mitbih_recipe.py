@@ -281,7 +281,7 @@ def arguments(output, fusion="rhythm"):
     return argparse.Namespace(
         protocol="interpatient", fusion=fusion, causal=False, output=str(output),
         leads=False, pretrain=False, steps=4, batch_size=4, learning_rate=1e-2,
-        tensorboard=False, quiet=True,
+        tensorboard=False, quiet=True, workers=1, steps_per_execution=1,
     )  # fmt: skip
 
 

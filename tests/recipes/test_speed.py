@@ -1,0 +1,81 @@
+"""What recipes share for speed: options, compiled programs, batches made ahead."""
+
+import argparse
+import sys
+
+import keras
+import numpy as np
+import pytest
+from backends import once, only_on
+from recipe_modules import RECIPES, recipe_modules
+
+sys.path.append(str(RECIPES))
+import speed
+
+RECIPE_NAMES = sorted(path.parent.name for path in RECIPES.glob("*/train.py"))
+
+
+@once
+@pytest.mark.parametrize("recipe", RECIPE_NAMES)
+def test_every_recipe_has_the_options(recipe):
+    """Each is used: what is parsed is also read."""
+    text = (RECIPES / recipe / "train.py").read_text(encoding="utf-8")
+    assert "speed.add_arguments(parser" in text
+    assert "speed.set_up(args)" in text
+    assert "steps_per_execution=args.steps_per_execution" in text or (
+        recipe == "mitbih" and "args.steps, args.steps_per_execution)" in text
+    )
+    # The arrays of emotion are in memory: there is nothing to make ahead.
+    assert ("args.workers)" in text) == (recipe != "emotion")
+
+
+def parsed(*options):
+    parser = argparse.ArgumentParser()
+    speed.add_arguments(parser)
+    return parser.parse_args(options)
+
+
+@only_on("jax")
+def test_compiled_programs_are_kept(tmp_path, monkeypatch):
+    import jax
+
+    before = jax.config.jax_compilation_cache_dir
+    try:
+        monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+        monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+        args = parsed()
+        speed.set_up(args)
+        kept = str(tmp_path / "keras_mmfusion" / "compiled")
+        assert jax.config.jax_compilation_cache_dir == args.compile_cache == kept
+        monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "elsewhere")
+        speed.set_up(parsed("--compile-cache", "here"))
+        assert jax.config.jax_compilation_cache_dir == kept
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)
+
+
+@once
+def test_precision():
+    speed.set_up(parsed("--precision", "mixed_bfloat16"))
+    assert keras.config.dtype_policy().name == "mixed_bfloat16"
+
+
+@once
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_batches_made_ahead_are_the_same(workers):
+    """Of a data set that draws anew when an epoch ends, and of one told its epoch."""
+    data = recipe_modules("mnist_channels", "data")[0]
+    images = {name: np.arange(40)[:, None] for name in ("a", "b")}
+
+    def epochs(wrap):
+        triples = data.Triples(images, 8, seed=1, redraw=True)
+        batches = wrap(triples)
+        for epoch in range(3):
+            triples.epoch = epoch
+            yield [batches[i][0]["a"].ravel() for i in range(len(batches))]
+            batches.on_epoch_end()
+
+    plain = list(epochs(lambda x: x))
+    ahead = list(epochs(lambda x: speed.Prefetched(x, workers)))
+    assert np.array_equal(plain, ahead)
+    assert not np.array_equal(plain[0], plain[1])
