@@ -12,6 +12,7 @@ import csv
 import hashlib
 import sys
 
+import speed_tables
 from draw_benchmarks import BACKENDS, draw
 from make_results import ROOT, replace_block, table
 
@@ -21,6 +22,8 @@ CHART = FOLDER / "benchmarks.svg"
 CALLS = {"forward": "forward", "step": "training step"}
 FILES = ("fusions", "cascade", "pictures", "attention_memory", "conv_lstm")
 FILES += ("forecasting", "parameters", "search")
+# Of these, the chart shows nothing; a file that is not there was not measured yet.
+TABLES = {"streaming": speed_tables.streaming, "gpu": speed_tables.gpu}
 ENDS = ("_min", "", "_max")
 # Processor time, since wall time tells what else the machine was doing.
 CLOCK = "cpu"
@@ -60,9 +63,11 @@ def main():
 def read(folder):
     """`{file: rows}`, numbers as they are written; only rows of the clock shown."""
     results = {}
-    for name in FILES:
-        with open(folder / f"{name}.csv", newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+    for name in (*FILES, *TABLES):
+        path, rows = folder / f"{name}.csv", []
+        if name in FILES or path.exists():
+            with open(path, newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
         results[name] = [row for row in rows if row.get("clock", CLOCK) == CLOCK]
     return results
 
@@ -88,6 +93,7 @@ def page(text, results):
         "parameters": parameters(results["parameters"]),
         "search": search(results["search"]),
     }
+    blocks |= {name: make(results[name]) for name, make in TABLES.items()}
     for name, content in blocks.items():
         text = replace_block(text, name, content)
     return text

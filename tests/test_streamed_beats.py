@@ -187,10 +187,11 @@ def test_files_of_the_cache(records, tmp_path):
     assert not half.exists()
     # New annotations are another recording.
     edited = copy_excerpt(tmp_path / "edited", "real")
-    before = cache._file(edited)
+    before = cache.file(edited)
     atr = edited.with_suffix(".atr")
     atr.write_bytes(atr.read_bytes().replace(b"\x04", b"\x14", 1))
-    assert cache._file(edited) != before
+    again = BeatCache(tmp_path, BeatPreprocessor(), ["rhythm"], "atr")
+    assert again.file(edited) != before
 
 
 @once

@@ -49,18 +49,18 @@ class BeatCache:
         self.folder = Path(folder)
         self.preprocessor = preprocessor
         self.modalities, self.annotator = modalities, annotator
+        self._files = {}
 
     def count(self, record):
         """Beats of a recording, which is not preprocessed for that."""
-        file = self._file(record)
-        beats = _open(file) if file.exists() else None
+        beats = _open(self.file(record))
         if beats is None:
             return len(read_beats(record, self.annotator)[0])
         return len(beats)
 
     def beats(self, record):
         """Structured array `(beats,)` on disk: a field a modality, and `"symbol"`."""
-        file = self._file(record)
+        file = self.file(record)
         beats = _open(file)
         if beats is None:
             with _MAKING:
@@ -70,7 +70,13 @@ class BeatCache:
                     beats = np.load(file, mmap_mode="r")
         return beats
 
-    def _file(self, record):
+    def file(self, record):
+        """Where the beats of a recording are, or will be; looked at once."""
+        if record not in self._files:
+            self._files[record] = self._name(record)
+        return self._files[record]
+
+    def _name(self, record):
         path = _strip_extension(Path(record))
         parts = [
             path.with_name(f"{path.name}.{end}") for end in ("hea", self.annotator)
