@@ -61,17 +61,6 @@ class Parts(keras.utils.PyDataset):
         return x, labels
 
 
-class EpochOf(keras.callbacks.Callback):
-    """Tell the data which epoch it is, after an interruption too."""
-
-    def __init__(self, parts):
-        super().__init__()
-        self.parts = parts
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.parts.epoch = epoch
-
-
 def pairs(digits, split, count, seed, snr, modalities=MODALITIES, **kwargs):
     """`count` pairs of a split, the same for every network of this seed."""
     return DigitBatches(

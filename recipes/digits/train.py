@@ -9,9 +9,7 @@ pairs to test on.
 """
 
 import argparse
-import json
 import sys
-import time
 from pathlib import Path
 
 import architecture
@@ -23,6 +21,7 @@ from keras_mmfusion.preprocessing import DigitPreprocessor
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
+import resuming
 import speed
 
 # Both inputs, fused at three depths; or the first of these networks with one input.
@@ -62,52 +61,48 @@ def run(args, network, seed):
         digits, "validation", args.validation, VALIDATION_SEED, **settings
     )
     parts = data.Parts(training, args.parts, data.MISSING.get(args.noise, 0.0))
+    # Falling: at a constant rate, the same network differs from one twelfth of a run to
+    # the next by as much as the networks do from each other.
+    rate = keras.optimizers.schedules.CosineDecay(
+        args.learning_rate, args.parts * len(parts), alpha=0.01
+    )
+    checkpoint = resuming.Checkpoint(folder, args.parts)
     model.compile(
-        # Falling: at a constant rate, the same network differs from one twelfth of a
-        # run to the next by as much as the networks do from each other.
-        optimizer=keras.optimizers.Adam(
-            keras.optimizers.schedules.CosineDecay(
-                args.learning_rate, args.parts * len(parts), alpha=0.01
-            )
-        ),
+        optimizer=keras.optimizers.Adam(rate),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
         jit_compile=keras.backend.backend() == "jax",
         steps_per_execution=args.steps_per_execution,
     )
-    start = time.time()
-    history = model.fit(
+    model.fit(
         speed.Prefetched(parts, args.workers),
-        epochs=args.parts,
+        **checkpoint.span,
         validation_data=data.Parts(validation),
         shuffle=False,
         verbose=2 if args.quiet else 1,
         callbacks=[
-            data.EpochOf(parts),
-            keras.callbacks.BackupAndRestore(folder / "backup"),
-            keras.callbacks.CSVLogger(folder / "train_log.csv", append=True),
+            resuming.EpochOf(parts),
             *([keras.callbacks.TensorBoard(folder)] if args.tensorboard else []),
+            checkpoint,
         ],
     )
     model.save_weights(folder / "model.weights.h5")
-    (folder / "run.json").write_text(
-        json.dumps(
-            {
-                "command": "python recipes/digits/train.py"
-                f" --protocol {args.protocol} --noise {args.noise}"
-                f" --network {network} --size {args.size} --samples {args.samples}",
-                "commit": common.commit(),
-                "backend": keras.backend.backend(),
-                "keras": keras.__version__,
-                "size": args.size,
-                "samples": args.samples,
-                "pairs": min(args.parts * len(parts) * args.batch_size, args.pairs),
-                "parameters": model.count_params(),
-                "seconds": round(time.time() - start),
-                "validation_accuracy": history.history["val_accuracy"][-1],
-            },
-            indent=2,
-        )
+    resuming.finish(
+        folder,
+        {
+            "command": "python recipes/digits/train.py"
+            f" --protocol {args.protocol} --noise {args.noise}"
+            f" --network {network} --size {args.size} --samples {args.samples}",
+            "commit": common.commit(),
+            "backend": keras.backend.backend(),
+            "keras": keras.__version__,
+            "size": args.size,
+            "samples": args.samples,
+            "pairs": min(args.parts * len(parts) * args.batch_size, args.pairs),
+            "parameters": model.count_params(),
+            "seconds": checkpoint.seconds,
+            "validation_accuracy": checkpoint.last["val_accuracy"],
+        },
     )
 
 

@@ -72,19 +72,31 @@ class Batches(keras.utils.PyDataset):
     """Batches of windows: what is known, what came, and how much each step counts.
 
     A step beyond the end of its part counts nothing. Windows are copied a batch at a
-    time. `blank` names inputs that are zero throughout, as a control.
+    time. `blank` names inputs that are zero throughout, as a control; an epoch has
+    `steps` batches at most. With a seed, each `epoch` is in an order of its own.
     """
 
-    def __init__(self, x, y, batch_size, seed=None, blank=()):
+    def __init__(self, x, y, batch_size, seed=None, blank=(), steps=None):
         super().__init__()
         self.x, self.y, self.batch_size = x, y, batch_size
-        self.blank = blank
-        self.rng = None if seed is None else np.random.default_rng(seed)
-        self.order = np.arange(len(y))
-        self.on_epoch_end()
+        self.seed, self.blank, self.steps = seed, blank, steps
+        self.epoch = 0
+
+    @property
+    def epoch(self):
+        return self._epoch
+
+    @epoch.setter
+    def epoch(self, epoch):
+        self._epoch, self.order = epoch, np.arange(len(self.y))
+        if self.seed is not None:
+            rng = np.random.default_rng(self.seed)
+            for _ in range(epoch + 1):
+                rng.shuffle(self.order)
 
     def __len__(self):
-        return -(-len(self.y) // self.batch_size)
+        whole = -(-len(self.y) // self.batch_size)
+        return min(whole, self.steps or whole)
 
     def __getitem__(self, index):
         chosen = self.order[index * self.batch_size :][: self.batch_size]
@@ -94,7 +106,3 @@ class Batches(keras.utils.PyDataset):
         y = self.y[chosen]
         counts = ~np.isnan(y).any(axis=-1)
         return x, np.nan_to_num(y), counts.astype("float32")
-
-    def on_epoch_end(self):
-        if self.rng is not None:
-            self.rng.shuffle(self.order)

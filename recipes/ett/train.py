@@ -3,12 +3,11 @@
     KERAS_BACKEND=jax python recipes/ett/train.py --features S
 
 A run is one model with one seed. It leaves its weights, its log and its errors on the
-rows to validate on under `runs/`; runs that are complete are skipped. Nothing here
-looks at the rows to test on.
+rows to validate on under `runs/`; runs that are complete are skipped, one that was
+killed goes on from its last epoch. Nothing here looks at the rows to test on.
 """
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
@@ -22,6 +21,7 @@ from keras_mmfusion.metrics import forecast_metrics
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
+import resuming
 import speed
 
 # Months to validate on: a fusion counts for what it is worth in each of them, the
@@ -67,7 +67,8 @@ def run(args, task, name, seed):
         if "phase" in names:
             facts["phase_alpha"] = {h: f["covariate_alpha"] for h, f in found.items()}
     if name in architecture.TRAINED:
-        facts["epochs"] = train(args, model, name, parts, seed, folder)
+        checkpoint, facts["epochs"] = train(args, model, name, parts, seed, folder)
+        start -= checkpoint.earlier
     blank = blank_of(name)
     validation = without(*parts["validation"], blank)
     if name in architecture.FUSIONS:
@@ -75,56 +76,55 @@ def run(args, task, name, seed):
         facts["shrinkage"] = {h: round(f, 4) for h, f in factors.items()}
     errors = forecast_metrics(model, *validation, horizons=task.horizons)
     model.save_weights(folder / "model.weights.h5")
-    (folder / "run.json").write_text(
-        json.dumps(
-            {
-                "command": "python recipes/ett/train.py"
-                + (f" --csv {Path(args.csv).name}" if args.csv else "")
-                + f" --features {task.features} --models {name}",
-                "commit": common.commit(),
-                "backend": keras.backend.backend(),
-                "keras": keras.__version__,
-                "lookback": task.preprocessor.lookback,
-                "parameters": model.count_params(),
-                "seconds": round(time.time() - start),
-                **facts,
-                "validation": {
-                    h: {key: of[key] for key in ("mse", "mae", "windows")}
-                    for h, of in errors.items()
-                },
+    resuming.finish(
+        folder,
+        {
+            "command": "python recipes/ett/train.py"
+            + (f" --csv {Path(args.csv).name}" if args.csv else "")
+            + f" --features {task.features} --models {name}",
+            "commit": common.commit(),
+            "backend": keras.backend.backend(),
+            "keras": keras.__version__,
+            "lookback": task.preprocessor.lookback,
+            "parameters": model.count_params(),
+            "seconds": round(time.time() - start),
+            **facts,
+            "validation": {
+                h: {key: of[key] for key in ("mse", "mae", "windows")}
+                for h, of in errors.items()
             },
-            indent=2,
-        )
+        },
     )
     shown = ", ".join(f"{h} {of['mse']:.4f}" for h, of in errors.items())
     print(f"{folder}: validation MSE {shown}", flush=True)
 
 
 def train(args, model, name, parts, seed, folder):
-    """The part that is trained by steps; returns the number of epochs kept."""
+    """The part that is trained by steps: its checkpoint, the number of epochs kept."""
     blank = blank_of(name)
-    training = data.Batches(*parts["train"], args.batch_size, seed, blank)
+    training = data.Batches(
+        *parts["train"], args.batch_size, seed, blank, args.steps_per_epoch
+    )
+    validation = data.Batches(*parts["validation"], 256, blank=blank)
+    stop = keras.callbacks.EarlyStopping(
+        "val_loss", patience=args.patience, restore_best_weights=True
+    )
+    checkpoint = resuming.Checkpoint(folder, args.epochs, stop)
     model.compile(
         keras.optimizers.Adam(args.learning_rate, clipnorm=1.0),
         "mse",
         jit_compile=keras.backend.backend() == "jax",
         steps_per_execution=args.steps_per_execution,
     )
-    stop = keras.callbacks.EarlyStopping(
-        "val_loss", patience=args.patience, restore_best_weights=True
-    )
-    log = folder / "train_log.csv"
-    log.unlink(missing_ok=True)  # of a run that was killed
     model.fit(
         speed.Prefetched(training, args.workers),
-        epochs=args.epochs,
-        steps_per_epoch=args.steps_per_epoch,
-        validation_data=data.Batches(*parts["validation"], 256, blank=blank),
+        **checkpoint.span,
+        validation_data=validation,
         shuffle=False,
         verbose=2 if args.quiet else 1,
-        callbacks=[stop, keras.callbacks.CSVLogger(log)],
+        callbacks=[resuming.EpochOf(training), stop, checkpoint],
     )
-    return stop.best_epoch + 1
+    return checkpoint, stop.best_epoch + 1
 
 
 def blank_of(name):

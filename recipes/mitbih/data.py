@@ -195,5 +195,5 @@ class EpochOf(keras.callbacks.Callback):
         for layer in self.model.layers:
             generator = getattr(layer, "seed_generator", None)
             if generator is not None:
-                # Backups hold weights only, not the state of random numbers.
+                # An epoch does not depend on those before it.
                 generator.state.assign([self.sampler.seed, 10_000 * epoch])

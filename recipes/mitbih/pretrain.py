@@ -5,12 +5,17 @@ layers of the classifier itself: what these learn here, it begins with.
 """
 
 import math
+import sys
+from pathlib import Path
 
 import architecture
 import keras
 from keras import layers
 
 from keras_mmfusion.models import FusionAutoencoder
+
+sys.path.append(str(Path(__file__).parents[1]))
+import resuming
 
 STEPS = 600
 LEARNING_RATE = 1e-3
@@ -58,20 +63,23 @@ def decoder(name, shape):
     )
 
 
-def pretrain(model, sampler, steps, verbose):
-    """Train encoders and fusion of `model` in place; returns the last errors."""
+def pretrain(model, sampler, folder, args):
+    """Train encoders and fusion of `model` in place: `(seconds, last errors)`."""
     stage_1 = autoencoder(model)
     batches = Reconstruction(sampler)
-    epochs = max(steps // len(batches), 1)
+    epochs = max(min(STEPS, args.steps) // len(batches), 1)
     decay = keras.optimizers.schedules.CosineDecay(
         LEARNING_RATE, epochs * len(batches), alpha=0.01
     )
     stage_1.compile(keras.optimizers.Adam(decay))
-    # Each epoch draws other segments.
-    number = keras.callbacks.LambdaCallback(
-        on_epoch_begin=lambda epoch, logs: setattr(sampler, "epoch", epoch)
+    checkpoint = resuming.Checkpoint(folder, epochs, name="stage_1")
+    stage_1.fit(
+        batches,
+        **checkpoint.span,
+        shuffle=False,
+        verbose=2 if args.quiet else 1,
+        # Each epoch draws other segments.
+        callbacks=[resuming.EpochOf(sampler), checkpoint],
     )
-    history = stage_1.fit(
-        batches, epochs=epochs, shuffle=False, verbose=verbose, callbacks=[number]
-    )
-    return {name: round(values[-1], 5) for name, values in history.history.items()}
+    errors = {name: round(value, 5) for name, value in checkpoint.last.items()}
+    return checkpoint.seconds, errors

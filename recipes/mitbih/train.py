@@ -9,9 +9,7 @@ goes on from its last epoch. Nothing here looks at the test beats.
 """
 
 import argparse
-import json
 import sys
-import time
 from pathlib import Path
 
 import architecture
@@ -28,6 +26,7 @@ from keras_mmfusion.preprocessing import BeatPreprocessor
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
+import resuming
 import speed
 
 # What `--fusion` takes: fusions over all modalities, and each modality alone.
@@ -80,47 +79,44 @@ def run(args, recordings, preprocessor, seed, fold):
         seed,
         anchor_shares=ANCHOR_SHARES.get(args.protocol),
     )
-    start, facts = time.time(), {}
+    seconds, facts = 0, {}
     if variant.pretrained:
-        steps = min(pretrain.STEPS, args.steps)
-        verbose = 2 if args.quiet else 1
-        facts["stage_1"] = pretrain.pretrain(model, sampler, steps, verbose)
+        seconds, facts["stage_1"] = pretrain.pretrain(model, sampler, folder, args)
+    checkpoint = resuming.Checkpoint(folder, epochs)
     compile_model(model, args.learning_rate, args.steps, args.steps_per_execution)
     model.fit(
         speed.Prefetched(sampler, args.workers),
-        epochs=epochs,
+        **checkpoint.span,
         shuffle=False,
         verbose=2 if args.quiet else 1,
         callbacks=[
             data.EpochOf(sampler),
-            keras.callbacks.BackupAndRestore(folder / "backup"),
-            keras.callbacks.CSVLogger(folder / "train_log.csv", append=True),
             *([keras.callbacks.TensorBoard(folder)] if args.tensorboard else []),
+            checkpoint,
         ],
     )
+    seconds += checkpoint.seconds
     model.save_weights(folder / "model.weights.h5")
     scored = {}
     if fold is not None:
         scored = {r.name: model.predict_beats(r.modalities) for r in validation}
         np.savez_compressed(folder / "validation.npz", **scored)
-    (folder / "run.json").write_text(
-        json.dumps(
-            {
-                "command": f"python recipes/mitbih/train.py --protocol {args.protocol} "
-                f"--fusion {args.fusion} --steps {args.steps}"
-                + (" --leads" if args.leads else "")
-                + (" --pretrain" if args.pretrain else "")
-                + (" --causal" if args.causal else ""),
-                "commit": common.commit(),
-                "backend": keras.backend.backend(),
-                "keras": keras.__version__,
-                "parameters": model.count_params(),
-                "seconds": round(time.time() - start),
-                "validated_on": [r.name for r in validation if not r.simulated],
-                **facts,
-            },
-            indent=2,
-        )
+    resuming.finish(
+        folder,
+        {
+            "command": f"python recipes/mitbih/train.py --protocol {args.protocol} "
+            f"--fusion {args.fusion} --steps {args.steps}"
+            + (" --leads" if args.leads else "")
+            + (" --pretrain" if args.pretrain else "")
+            + (" --causal" if args.causal else ""),
+            "commit": common.commit(),
+            "backend": keras.backend.backend(),
+            "keras": keras.__version__,
+            "parameters": model.count_params(),
+            "seconds": seconds,
+            "validated_on": [r.name for r in validation if not r.simulated],
+            **facts,
+        },
     )
 
 

@@ -31,7 +31,7 @@ class Triples(keras.utils.PyDataset):
         images: dict as from `load`.
         batch_size: int.
         seed: int.
-        redraw: bool. Whether an epoch differs from the one before.
+        redraw: bool. Whether each `epoch` differs from the one before.
         limit: int. At most so many triples an epoch.
     """
 
@@ -39,14 +39,22 @@ class Triples(keras.utils.PyDataset):
         super().__init__()
         self.images, self.batch_size = images, batch_size
         self.count = min(min(map(len, images.values())), limit or 10**9)
-        self.rng, self.redraw = np.random.default_rng(seed), redraw
-        self._draw()
+        self.seed, self.redraw = seed, redraw
+        self.epoch = 0
 
-    def _draw(self):
-        self.order = {
-            name: self.rng.permutation(len(of))[: self.count]
-            for name, of in self.images.items()
-        }
+    @property
+    def epoch(self):
+        return self._epoch
+
+    @epoch.setter
+    def epoch(self, epoch):
+        self._epoch = epoch
+        rng = np.random.default_rng(self.seed)
+        for _ in range(epoch + 1 if self.redraw else 1):
+            self.order = {
+                name: rng.permutation(len(of))[: self.count]
+                for name, of in self.images.items()
+            }
 
     def __len__(self):
         return -(-self.count // self.batch_size)
@@ -58,10 +66,6 @@ class Triples(keras.utils.PyDataset):
             for name, of in self.images.items()
         }
         return x, x
-
-    def on_epoch_end(self):
-        if self.redraw:
-            self._draw()
 
     def whole(self):
         """All triples of the epoch as one dict."""

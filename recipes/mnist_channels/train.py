@@ -8,9 +8,7 @@ killed goes on from its last epoch. Nothing here looks at the images to test on.
 """
 
 import argparse
-import json
 import sys
-import time
 from pathlib import Path
 
 import architecture
@@ -19,6 +17,7 @@ import keras
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
+import resuming
 import speed
 
 VALIDATION_SEED = 1000
@@ -49,47 +48,41 @@ def run(args, images, name, seed):
     validation = data.Triples(
         images["validation"], 256, VALIDATION_SEED, limit=args.triples
     )
+    rate = keras.optimizers.schedules.CosineDecay(
+        args.learning_rate, args.epochs * len(training), alpha=0.01
+    )
+    checkpoint = resuming.Checkpoint(folder, args.epochs)
     model.compile(
-        keras.optimizers.Adam(
-            keras.optimizers.schedules.CosineDecay(
-                args.learning_rate, args.epochs * len(training), alpha=0.01
-            )
-        ),
+        keras.optimizers.Adam(rate),
         loss={channel: "mse" for channel in architecture.CHANNELS},
         jit_compile=keras.backend.backend() == "jax",
         steps_per_execution=args.steps_per_execution,
     )
-    start = time.time()
-    history = model.fit(
+    model.fit(
         speed.Prefetched(training, args.workers),
-        epochs=args.epochs,
+        **checkpoint.span,
         validation_data=validation,
         verbose=2 if args.quiet else 1,
-        callbacks=[
-            keras.callbacks.BackupAndRestore(folder / "backup"),
-            keras.callbacks.CSVLogger(folder / "train_log.csv", append=True),
-        ],
+        callbacks=[resuming.EpochOf(training), checkpoint],
     )
     model.save_weights(folder / "model.weights.h5")
     errors = {
-        channel: history.history[f"val_{channel}_loss"][-1]
+        channel: checkpoint.last[f"val_{channel}_loss"]
         for channel in architecture.CHANNELS
     }
-    (folder / "run.json").write_text(
-        json.dumps(
-            {
-                "command": f"python recipes/mnist_channels/train.py --models {name}",
-                "commit": common.commit(),
-                "backend": keras.backend.backend(),
-                "keras": keras.__version__,
-                "epochs": args.epochs,
-                "triples": training.count,
-                "parameters": model.count_params(),
-                "seconds": round(time.time() - start),
-                "validation": errors,
-            },
-            indent=2,
-        )
+    resuming.finish(
+        folder,
+        {
+            "command": f"python recipes/mnist_channels/train.py --models {name}",
+            "commit": common.commit(),
+            "backend": keras.backend.backend(),
+            "keras": keras.__version__,
+            "epochs": args.epochs,
+            "triples": training.count,
+            "parameters": model.count_params(),
+            "seconds": checkpoint.seconds,
+            "validation": errors,
+        },
     )
 
 

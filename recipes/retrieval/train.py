@@ -8,9 +8,7 @@ killed goes on from its last epoch. Nothing here looks at the images to test on.
 """
 
 import argparse
-import json
 import sys
-import time
 from pathlib import Path
 
 import architecture
@@ -22,21 +20,11 @@ from keras_mmfusion.datasets.caption_batches import CaptionBatches
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
+import resuming
 import speed
 
 # How much the second look may count; chosen on the images to validate on.
 WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0)
-
-
-class EpochOf(keras.callbacks.Callback):
-    """Tells the batches which epoch it is, after an interruption too."""
-
-    def __init__(self, batches):
-        super().__init__()
-        self.batches = batches
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.batches.epoch = epoch
 
 
 def main(argv=None):
@@ -84,43 +72,37 @@ def run(args, corpus, prepare, parts, name, seed):
         warmup_target=args.learning_rate,
         warmup_steps=steps // 10,
     )
+    checkpoint = resuming.Checkpoint(folder, args.epochs)
     model.compile(
         keras.optimizers.AdamW(schedule, weight_decay=0.05, global_clipnorm=1.0),
         jit_compile=keras.backend.backend() == "jax",
         steps_per_execution=args.steps_per_execution,
     )
-    start = time.time()
     model.fit(
         speed.Prefetched(batches, args.workers),
-        epochs=args.epochs,
+        **checkpoint.span,
         shuffle=False,
         verbose=2 if args.quiet else 1,
-        callbacks=[
-            EpochOf(batches),
-            keras.callbacks.BackupAndRestore(folder / "backup"),
-            keras.callbacks.CSVLogger(folder / "train_log.csv", append=True),
-        ],
+        callbacks=[resuming.EpochOf(batches), checkpoint],
     )
-    seconds = round(time.time() - start)
+    seconds = checkpoint.seconds
     model.save_weights(folder / "model.weights.h5")
     found = validate(model, parts["val"])
     best = max(found, key=lambda weight: found[weight]["mean_recall"])
-    (folder / "run.json").write_text(
-        json.dumps(
-            {
-                "command": command(args, corpus, name, seed),
-                "commit": common.commit(),
-                "backend": keras.backend.backend(),
-                "keras": keras.__version__,
-                "epochs": args.epochs,
-                "parameters": model.count_params(),
-                "seconds": seconds,
-                "rerank_weight": best,
-                "validation": found[best],
-                "validation_of_towers": found[0.0],
-            },
-            indent=2,
-        )
+    resuming.finish(
+        folder,
+        {
+            "command": command(args, corpus, name, seed),
+            "commit": common.commit(),
+            "backend": keras.backend.backend(),
+            "keras": keras.__version__,
+            "epochs": args.epochs,
+            "parameters": model.count_params(),
+            "seconds": seconds,
+            "rerank_weight": best,
+            "validation": found[best],
+            "validation_of_towers": found[0.0],
+        },
     )
     print(f"{folder}: {found[best]}", flush=True)
 

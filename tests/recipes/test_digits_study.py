@@ -97,7 +97,7 @@ def test_an_interrupted_training_goes_on(corpus, tmp_path, monkeypatch):
     class Stopped(Exception):
         pass
 
-    begin = data.EpochOf.on_epoch_begin
+    begin = train.resuming.EpochOf.on_epoch_begin
 
     def stop(self, epoch, logs=None):
         if epoch == 1:
@@ -105,7 +105,7 @@ def test_an_interrupted_training_goes_on(corpus, tmp_path, monkeypatch):
         begin(self, epoch, logs)
 
     with monkeypatch.context() as patch, pytest.raises(Stopped):
-        patch.setattr(data.EpochOf, "on_epoch_begin", stop)
+        patch.setattr(train.resuming.EpochOf, "on_epoch_begin", stop)
         train.main(arguments(corpus, tmp_path / "cut", *options))
     # Before the run is complete there is nothing that a later step could take for it.
     cut = tmp_path / "cut" / "digits" / "noisy" / "fc" / "seed0"

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 from backends import once
+from ett_files import write_table
 from recipe_modules import recipe_modules
 
 from keras_mmfusion import presets
@@ -14,28 +15,12 @@ from keras_mmfusion.metrics import forecast_metrics
 architecture, data, train, evaluate, scoring, figures, release = recipe_modules(
     "ett", "architecture", "data", "train", "evaluate", "scoring", "figures", "release"
 )
-ROWS = 20 * 30 * 24
 SHORT = ("--lookback", "48")
 
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
-    """Twenty months of ETT's layout: days, noise, and a slow year."""
-    rng = np.random.default_rng(0)
-    hours = np.arange(ROWS)
-    times = np.datetime64("2016-07-01", "s") + hours * np.timedelta64(1, "h")
-    year = np.cos(2 * np.pi * hours / 8766)
-    columns = [
-        level + year + np.sin(2 * np.pi * hours / 24 + level) + rng.normal(0, 0.3, ROWS)
-        for level in (5.0, 20.0)
-    ]
-    path = tmp_path_factory.mktemp("ett") / "made.csv"
-    with open(path, "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["date", "HUFL", "OT"])
-        for time, *values in zip(times, *columns, strict=True):
-            writer.writerow([str(time).replace("T", " "), *np.round(values, 4)])
-    return path
+    return write_table(tmp_path_factory.mktemp("ett") / "made.csv")
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +48,7 @@ def test_batches_are_every_window_once(table):
     np.testing.assert_array_equal(np.sort(np.concatenate(seen)), np.sort(y[:, 0, 0]))
     assert counted == np.isfinite(y[..., 0]).sum()
     first = batches.order.copy()
-    batches.on_epoch_end()
+    batches.epoch = 1
     assert (first != batches.order).any()
     again = data.Batches(x, y, 100, seed=1)
     np.testing.assert_array_equal(again.order, first)
@@ -169,7 +154,7 @@ def test_windows_to_draw_are_chosen_by_their_error():
 
 
 @once
-def test_a_killed_run_begins_anew(table, tmp_path, monkeypatch):
+def test_a_killed_run_goes_on(table, tmp_path, monkeypatch):
     """Nothing half-made is taken for a run."""
     options = ["--csv", str(table), "--features", "S", "--seeds", "0", *SHORT]
     options += ["--models", "nlinear_adam", "--quiet", "--epochs", "2"]

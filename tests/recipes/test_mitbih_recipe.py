@@ -282,6 +282,7 @@ def arguments(output, fusion="rhythm"):
         protocol="interpatient", fusion=fusion, causal=False, output=str(output),
         leads=False, pretrain=False, steps=4, batch_size=4, learning_rate=1e-2,
         tensorboard=False, quiet=True, workers=1, steps_per_execution=1,
+        devices=1, process=0,
     )  # fmt: skip
 
 
@@ -307,7 +308,7 @@ def test_names_of_variants(name, expected):
         architecture.parse("lead_1")  # Which is no view.
 
 
-def test_stage_1_is_what_the_classifier_begins_with():
+def test_stage_1_is_what_the_classifier_begins_with(tmp_path):
     """Encoders and fusion learn in place; decoder and head do not."""
     rng = np.random.default_rng(0)
     shapes = {name: architecture.SHAPES[name] for name in architecture.LEADS}
@@ -320,7 +321,7 @@ def test_stage_1_is_what_the_classifier_begins_with():
     )
     model = architecture.build(tuple("NSVF"), "concat", architecture.LEADS)
     before = {layer.name: layer.get_weights() for layer in model.layers}
-    errors = pretrain.pretrain(model, sampler, steps=4, verbose=0)
+    _, errors = pretrain.pretrain(model, sampler, tmp_path, arguments(tmp_path))
     assert set(errors) == {"loss", "lead_1_loss", "lead_2_loss", "rhythm_loss"}
     assert all(np.isfinite(list(errors.values())))
     for layer in model.layers:
