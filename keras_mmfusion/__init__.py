@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from keras_mmfusion import analysis as analysis
     from keras_mmfusion import cli as cli
     from keras_mmfusion import datasets as datasets
+    from keras_mmfusion import distribution as distribution
     from keras_mmfusion import export as export
     from keras_mmfusion import layers as layers
     from keras_mmfusion import metrics as metrics
@@ -33,6 +34,7 @@ __all__ = [
     "analysis",
     "cli",
     "datasets",
+    "distribution",
     "export",
     "layers",
     "metrics",
