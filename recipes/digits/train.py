@@ -21,6 +21,7 @@ from keras_mmfusion.preprocessing import DigitPreprocessor
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
+import devices
 import resuming
 import speed
 
@@ -34,6 +35,7 @@ VALIDATION_SEED = 1000
 
 def main(argv=None):
     args = parse_arguments(argv)
+    devices.begin(args)
     speed.set_up(args)
     for seed in args.seeds:
         for network in args.network:
@@ -66,26 +68,29 @@ def run(args, network, seed):
     rate = keras.optimizers.schedules.CosineDecay(
         args.learning_rate, args.parts * len(parts), alpha=0.01
     )
-    checkpoint = resuming.Checkpoint(folder, args.parts)
-    model.compile(
-        optimizer=keras.optimizers.Adam(rate),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-        jit_compile=keras.backend.backend() == "jax",
-        steps_per_execution=args.steps_per_execution,
-    )
-    model.fit(
-        speed.Prefetched(parts, args.workers),
-        **checkpoint.span,
-        validation_data=data.Parts(validation),
-        shuffle=False,
-        verbose=2 if args.quiet else 1,
-        callbacks=[
-            resuming.EpochOf(parts),
-            *([keras.callbacks.TensorBoard(folder)] if args.tensorboard else []),
-            checkpoint,
-        ],
-    )
+    checkpoint = resuming.Checkpoint(folder, args.parts, writes=args.process == 0)
+    with devices.on_devices(model, args) as trained:
+        trained.compile(
+            optimizer=keras.optimizers.Adam(rate),
+            loss="sparse_categorical_crossentropy",
+            metrics=["accuracy"],
+            jit_compile=keras.backend.backend() == "jax",
+            steps_per_execution=args.steps_per_execution,
+        )
+        trained.fit(
+            devices.shares(speed.Prefetched(parts, args.workers), args),
+            **checkpoint.span,
+            validation_data=devices.shares(data.Parts(validation), args),
+            shuffle=False,
+            verbose=2 if args.quiet else 1,
+            callbacks=[
+                resuming.EpochOf(parts),
+                *([keras.callbacks.TensorBoard(folder)] if args.tensorboard else []),
+                checkpoint,
+            ],
+        )
+    if args.process > 0:
+        return
     model.save_weights(folder / "model.weights.h5")
     resuming.finish(
         folder,
@@ -143,6 +148,7 @@ def parse_arguments(argv=None):
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     speed.add_arguments(parser)
+    devices.add_arguments(parser)
     parser.add_argument("--data", help="folder with mnist/ and fsdd/")
     parser.add_argument("--output", default="runs/digits")
     parser.add_argument("--tensorboard", action="store_true")

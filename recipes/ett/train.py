@@ -21,6 +21,7 @@ from keras_mmfusion.metrics import forecast_metrics
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
+import devices
 import resuming
 import speed
 
@@ -33,6 +34,7 @@ ALPHAS = (0, 1e-3, 1e-2, 1e-1)
 
 def main(argv=None):
     args = parse_arguments(argv)
+    devices.begin(args)
     speed.set_up(args)
     for features in args.features:
         task = data.load(features, args.csv, args.data, args.lookback)
@@ -69,6 +71,8 @@ def run(args, task, name, seed):
     if name in architecture.TRAINED:
         checkpoint, facts["epochs"] = train(args, model, name, parts, seed, folder)
         start -= checkpoint.earlier
+    if args.process > 0:
+        return
     blank = blank_of(name)
     validation = without(*parts["validation"], blank)
     if name in architecture.FUSIONS:
@@ -109,21 +113,24 @@ def train(args, model, name, parts, seed, folder):
     stop = keras.callbacks.EarlyStopping(
         "val_loss", patience=args.patience, restore_best_weights=True
     )
-    checkpoint = resuming.Checkpoint(folder, args.epochs, stop)
-    model.compile(
-        keras.optimizers.Adam(args.learning_rate, clipnorm=1.0),
-        "mse",
-        jit_compile=keras.backend.backend() == "jax",
-        steps_per_execution=args.steps_per_execution,
+    checkpoint = resuming.Checkpoint(
+        folder, args.epochs, stop, writes=args.process == 0
     )
-    model.fit(
-        speed.Prefetched(training, args.workers),
-        **checkpoint.span,
-        validation_data=validation,
-        shuffle=False,
-        verbose=2 if args.quiet else 1,
-        callbacks=[resuming.EpochOf(training), stop, checkpoint],
-    )
+    with devices.on_devices(model, args) as trained:
+        trained.compile(
+            keras.optimizers.Adam(args.learning_rate, clipnorm=1.0),
+            "mse",
+            jit_compile=keras.backend.backend() == "jax",
+            steps_per_execution=args.steps_per_execution,
+        )
+        trained.fit(
+            devices.shares(speed.Prefetched(training, args.workers), args),
+            **checkpoint.span,
+            validation_data=devices.shares(validation, args),
+            shuffle=False,
+            verbose=2 if args.quiet else 1,
+            callbacks=[resuming.EpochOf(training), stop, checkpoint],
+        )
     return checkpoint, stop.best_epoch + 1
 
 
@@ -173,6 +180,7 @@ def parse_arguments(argv=None):
     parser.add_argument("--batch-size", type=int, default=64, help="windows")
     parser.add_argument("--learning-rate", type=float, default=3e-4)
     speed.add_arguments(parser)
+    devices.add_arguments(parser)
     parser.add_argument("--data", help="folder with ett/")
     parser.add_argument("--output", default="runs/ett")
     parser.add_argument("--quiet", action="store_true", help="one line an epoch")

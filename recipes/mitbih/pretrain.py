@@ -15,7 +15,9 @@ from keras import layers
 from keras_mmfusion.models import FusionAutoencoder
 
 sys.path.append(str(Path(__file__).parents[1]))
+import devices
 import resuming
+import speed
 
 STEPS = 600
 LEARNING_RATE = 1e-3
@@ -66,15 +68,19 @@ def decoder(name, shape):
 def pretrain(model, sampler, folder, args):
     """Train encoders and fusion of `model` in place: `(seconds, last errors)`."""
     stage_1 = autoencoder(model)
-    batches = Reconstruction(sampler)
+    batches = Reconstruction(speed.Prefetched(sampler, args.workers))
     epochs = max(min(STEPS, args.steps) // len(batches), 1)
     decay = keras.optimizers.schedules.CosineDecay(
         LEARNING_RATE, epochs * len(batches), alpha=0.01
     )
-    stage_1.compile(keras.optimizers.Adam(decay))
-    checkpoint = resuming.Checkpoint(folder, epochs, name="stage_1")
+    stage_1.compile(
+        keras.optimizers.Adam(decay), steps_per_execution=args.steps_per_execution
+    )
+    checkpoint = resuming.Checkpoint(
+        folder, epochs, name="stage_1", writes=args.process == 0
+    )
     stage_1.fit(
-        batches,
+        devices.shares(batches, args),
         **checkpoint.span,
         shuffle=False,
         verbose=2 if args.quiet else 1,

@@ -26,6 +26,7 @@ from keras_mmfusion.preprocessing import BeatPreprocessor
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
+import devices
 import resuming
 import speed
 
@@ -38,9 +39,7 @@ STEPS_PER_EPOCH = 100
 
 def main():
     args = parse_arguments()
-    if args.devices > 1:
-        devices = keras.distribution.list_devices()[: args.devices]
-        keras.distribution.set_distribution(keras.distribution.DataParallel(devices))
+    devices.begin(args)
     speed.set_up(args)
     preprocessor = BeatPreprocessor(causal=args.causal, separate_leads=args.leads)
     recordings = data.load(args.protocol, preprocessor, args.data, args.records)
@@ -80,22 +79,27 @@ def run(args, recordings, preprocessor, seed, fold):
         anchor_shares=ANCHOR_SHARES.get(args.protocol),
     )
     seconds, facts = 0, {}
-    if variant.pretrained:
-        seconds, facts["stage_1"] = pretrain.pretrain(model, sampler, folder, args)
-    checkpoint = resuming.Checkpoint(folder, epochs)
-    compile_model(model, args.learning_rate, args.steps, args.steps_per_execution)
-    model.fit(
-        speed.Prefetched(sampler, args.workers),
-        **checkpoint.span,
-        shuffle=False,
-        verbose=2 if args.quiet else 1,
-        callbacks=[
-            data.EpochOf(sampler),
-            *([keras.callbacks.TensorBoard(folder)] if args.tensorboard else []),
-            checkpoint,
-        ],
-    )
-    seconds += checkpoint.seconds
+    with devices.on_devices(model, args) as trained:
+        if variant.pretrained:
+            seconds, facts["stage_1"] = pretrain.pretrain(
+                trained, sampler, folder, args
+            )
+        checkpoint = resuming.Checkpoint(folder, epochs, writes=args.process == 0)
+        compile_model(trained, args.learning_rate, args.steps, args.steps_per_execution)
+        trained.fit(
+            devices.shares(speed.Prefetched(sampler, args.workers), args),
+            **checkpoint.span,
+            shuffle=False,
+            verbose=2 if args.quiet else 1,
+            callbacks=[
+                data.EpochOf(sampler),
+                *([keras.callbacks.TensorBoard(folder)] if args.tensorboard else []),
+                checkpoint,
+            ],
+        )
+        seconds += checkpoint.seconds
+    if args.process > 0:
+        return
     model.save_weights(folder / "model.weights.h5")
     scored = {}
     if fold is not None:
@@ -178,7 +182,7 @@ def parse_arguments():
     parser.add_argument("--batch-size", type=int, default=12, help="segments")
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     speed.add_arguments(parser)
-    parser.add_argument("--devices", type=int, default=1, help="data parallel (JAX)")
+    devices.add_arguments(parser)
     parser.add_argument("--data", help="folder with mitdb/")
     parser.add_argument("--output", default="runs/mitbih")
     parser.add_argument("--tensorboard", action="store_true")

@@ -17,6 +17,7 @@ import keras
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
+import devices
 import resuming
 import speed
 
@@ -26,6 +27,7 @@ DEFAULT = ("cascade", "concat", "separate", "separate_wide")
 
 def main(argv=None):
     args = parse_arguments(argv)
+    devices.begin(args)
     speed.set_up(args)
     images = {part: data.load(part, args.data) for part in ("train", "validation")}
     for seed in args.seeds:
@@ -51,20 +53,25 @@ def run(args, images, name, seed):
     rate = keras.optimizers.schedules.CosineDecay(
         args.learning_rate, args.epochs * len(training), alpha=0.01
     )
-    checkpoint = resuming.Checkpoint(folder, args.epochs)
-    model.compile(
-        keras.optimizers.Adam(rate),
-        loss={channel: "mse" for channel in architecture.CHANNELS},
-        jit_compile=keras.backend.backend() == "jax",
-        steps_per_execution=args.steps_per_execution,
-    )
-    model.fit(
-        speed.Prefetched(training, args.workers),
-        **checkpoint.span,
-        validation_data=validation,
-        verbose=2 if args.quiet else 1,
-        callbacks=[resuming.EpochOf(training), checkpoint],
-    )
+    checkpoint = resuming.Checkpoint(folder, args.epochs, writes=args.process == 0)
+    with devices.on_devices(model, args) as trained:
+        trained.compile(
+            keras.optimizers.Adam(rate),
+            loss={channel: "mse" for channel in architecture.CHANNELS},
+            jit_compile=keras.backend.backend() == "jax",
+            steps_per_execution=args.steps_per_execution,
+        )
+        trained.fit(
+            devices.shares(speed.Prefetched(training, args.workers), args),
+            **checkpoint.span,
+            validation_data=devices.shares(validation, args),
+            # The triples of each epoch are drawn anew, and batches made ahead in order.
+            shuffle=False,
+            verbose=2 if args.quiet else 1,
+            callbacks=[resuming.EpochOf(training), checkpoint],
+        )
+    if args.process > 0:
+        return
     model.save_weights(folder / "model.weights.h5")
     errors = {
         channel: checkpoint.last[f"val_{channel}_loss"]
@@ -106,6 +113,7 @@ def parse_arguments(argv=None):
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     speed.add_arguments(parser)
+    devices.add_arguments(parser)
     parser.add_argument("--data", help="folder with mnist/")
     parser.add_argument("--output", default="runs/mnist_channels")
     parser.add_argument("--quiet", action="store_true", help="one line an epoch")

@@ -20,6 +20,7 @@ from keras_mmfusion.datasets.caption_batches import CaptionBatches
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
+import devices
 import resuming
 import speed
 
@@ -29,6 +30,7 @@ WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0)
 
 def main(argv=None):
     args = parse_arguments(argv)
+    devices.begin(args, compares=True)
     speed.set_up(args)
     for corpus in args.corpus:
         prepare = data.preprocessor(corpus, args.data)
@@ -72,20 +74,23 @@ def run(args, corpus, prepare, parts, name, seed):
         warmup_target=args.learning_rate,
         warmup_steps=steps // 10,
     )
-    checkpoint = resuming.Checkpoint(folder, args.epochs)
-    model.compile(
-        keras.optimizers.AdamW(schedule, weight_decay=0.05, global_clipnorm=1.0),
-        jit_compile=keras.backend.backend() == "jax",
-        steps_per_execution=args.steps_per_execution,
-    )
-    model.fit(
-        speed.Prefetched(batches, args.workers),
-        **checkpoint.span,
-        shuffle=False,
-        verbose=2 if args.quiet else 1,
-        callbacks=[resuming.EpochOf(batches), checkpoint],
-    )
+    checkpoint = resuming.Checkpoint(folder, args.epochs, writes=args.process == 0)
+    with devices.on_devices(model, args) as trained:
+        trained.compile(
+            keras.optimizers.AdamW(schedule, weight_decay=0.05, global_clipnorm=1.0),
+            jit_compile=keras.backend.backend() == "jax",
+            steps_per_execution=args.steps_per_execution,
+        )
+        trained.fit(
+            devices.shares(speed.Prefetched(batches, args.workers), args),
+            **checkpoint.span,
+            shuffle=False,
+            verbose=2 if args.quiet else 1,
+            callbacks=[resuming.EpochOf(batches), checkpoint],
+        )
     seconds = checkpoint.seconds
+    if args.process > 0:
+        return
     model.save_weights(folder / "model.weights.h5")
     found = validate(model, parts["val"])
     best = max(found, key=lambda weight: found[weight]["mean_recall"])
@@ -147,6 +152,7 @@ def parse_arguments(argv=None):
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--images", type=int, help="of a split, default: all")
     speed.add_arguments(parser)
+    devices.add_arguments(parser)
     parser.add_argument("--data", help="folder with the corpus")
     parser.add_argument("--output", default="runs/retrieval")
     parser.add_argument("--quiet", action="store_true", help="one line an epoch")
