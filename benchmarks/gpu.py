@@ -171,6 +171,8 @@ def serve(
 
 def rows(model, x, y, steps_per_execution, count, clock):
     """A row a call: its first time, then `count` turns."""
+    import gpu_cost
+
     samples = len(next(iter(x.values())))
     steps = EXECUTIONS * steps_per_execution
     repeated = None if steps_per_execution == 1 else again(x, y, steps)
@@ -186,24 +188,10 @@ def rows(model, x, y, steps_per_execution, count, clock):
         calls[name]()
         first = time.perf_counter() - start
         each = 1 if name == "forward" or repeated is None else steps
-        found = turn(calls[name], count, clock)
+        found = gpu_cost.take_turns(calls[name], count, clock)
         ms, least, most = (1e3 * value / each for value in turns.spread(found))
         row = {"call": name, "ms": ms, "ms_min": least, "ms_max": most}
         yield row | {"first_s": first, "samples_per_s": samples / ms * 1e3}
-
-
-def turn(call, count, clock):
-    """Seconds a call, of `count` turns."""
-    start = clock()
-    call()
-    number = max(1, round(turns.TURN_SECONDS / max(clock() - start, 1e-9)))
-    found = []
-    for _ in range(count):
-        start = clock()
-        for _ in range(number):
-            call()
-        found.append((clock() - start) / number)
-    return found
 
 
 def again(x, y, steps):

@@ -1,9 +1,12 @@
 """What a device can do at most, and what a step asks of it; for `gpu.py`."""
 
 import math
+import statistics
+import time
 
 import keras
 import numpy as np
+import turns
 
 LOOPS = ("scan", "while")
 
@@ -16,13 +19,13 @@ SIZES = {
 }
 
 
-def ceilings(dtype, sizes, turns, clock):
-    """The most that was seen of a large product of matrices, and of `y + a * x`.
+def ceilings(dtype, sizes, count, clock):
+    """What a large product of matrices reaches, and `y + a * x` of large vectors.
 
     Args:
         dtype: str. What the matrices are of; the vectors are of float32.
         sizes: str. Of `SIZES`.
-        turns: int. The fastest of so many counts.
+        count: int. Turns, of which the median counts.
         clock: Function that returns seconds.
 
     Returns:
@@ -42,8 +45,13 @@ def ceilings(dtype, sizes, turns, clock):
             y = keras.ops.matmul(x, y)
         return y
 
-    product_s = fastest(compiled(products), (matrix,), turns, clock)
-    add_s = fastest(compiled(lambda x, y: y + 0.5 * x), (vector, vector), turns, clock)
+    def add(x, y):
+        if keras.backend.backend() == "torch":
+            return y.add(x, alpha=0.5)  # Which otherwise were two passes.
+        return y + 0.5 * x
+
+    product_s = usual(compiled(products), (matrix,), count, clock)
+    add_s = usual(compiled(add), (vector, vector), count, clock)
     return 2 * side**3 * chain / product_s, 3 * 4 * vector.shape[0] / add_s
 
 
@@ -66,8 +74,8 @@ def compiled(function):
     return without_gradients
 
 
-def fastest(function, tensors, turns, clock):
-    """Seconds of the fastest call, each waited for."""
+def usual(function, tensors, count, clock):
+    """Seconds of a call, the median of the turns, each waited for."""
 
     def call():
         # To read one number is to wait for all of them, on every backend.
@@ -75,12 +83,23 @@ def fastest(function, tensors, turns, clock):
         keras.ops.convert_to_numpy(keras.ops.ravel(output)[:1])
 
     call()
+    return statistics.median(take_turns(call, count, clock))
+
+
+def take_turns(call, count, clock):
+    """Seconds a call, of `count` turns of `turns.TURN_SECONDS` at least."""
+    # By the clock on the wall: that of the processor is too coarse for one call.
+    start = time.perf_counter()
+    call()
+    once = time.perf_counter() - start
+    number = max(1, round(turns.TURN_SECONDS / max(once, 1e-6)))
     found = []
-    for _ in range(turns + 2):
+    for _ in range(count):
         start = clock()
-        call()
-        found.append(clock() - start)
-    return min(found)
+        for _ in range(number):
+            call()
+        found.append((clock() - start) / number)
+    return found
 
 
 def costs(model, x, y):
