@@ -13,6 +13,7 @@ from pathlib import Path
 import data
 import evaluate
 import report
+import speed
 import study
 import train
 
@@ -22,6 +23,7 @@ SMOKE = ("mitbih_interpatient", "etth1", "emoji")
 
 def main(argv=None):
     args = parse_arguments(argv)
+    speed.set_up(args)
     for seed in args.seeds:
         for dataset in args.datasets:
             one_set(args, dataset, seed)
@@ -38,7 +40,16 @@ def one_set(args, dataset, seed):
     budget = study.SMOKE if args.smoke else study.BUDGETS[dataset]
     task = data.load(dataset, budget, args.data)
     for name in names:
-        train.run(task, name, seed, budget, args.output, 0 if args.quiet else 2)
+        train.run(
+            task,
+            name,
+            seed,
+            budget,
+            args.output,
+            0 if args.quiet else 2,
+            args.workers,
+            args.steps_per_execution,
+        )
         evaluate.run(task, name, seed, budget, args.output)
     evaluate.record(args.output, dataset, seed, names, args.records)
 
@@ -62,6 +73,7 @@ def parse_arguments(argv=None):
     parser.add_argument(
         "--records", type=Path, help="default: records/ beside this file"
     )
+    speed.add_arguments(parser)
     parser.add_argument("--quiet", action="store_true", help="one line a run")
     parser.add_argument("--smoke", action="store_true", help="a minute, on the CPU")
     args = parser.parse_args(argv)

@@ -12,12 +12,22 @@ from dataclasses import asdict
 import keras
 import models
 import numpy as np
+import speed
 import study
 from batches import Only
 from common import commit
 
 
-def run(task, name, seed, budget, output, verbose=2):
+def run(
+    task,
+    name,
+    seed,
+    budget,
+    output,
+    verbose=2,
+    workers=0,
+    steps_per_execution=1,
+):
     """Train a model, or leave it if it is there already."""
     folder = study.folder_of(output, task.name, name, seed)
     file = folder / "run.json"
@@ -47,10 +57,11 @@ def run(task, name, seed, budget, output, verbose=2):
         models.LOSSES[task.kind],
         weighted_metrics=[] if weighted else None,
         jit_compile=keras.backend.backend() == "jax",
+        steps_per_execution=steps_per_execution,
     )
     best = Best(task, batches, folder, seed)
     model.fit(
-        batches,
+        speed.Prefetched(batches, workers),
         epochs=budget.epochs,
         shuffle=False,
         verbose=verbose,
