@@ -5,7 +5,7 @@ import importlib
 
 import keras
 
-from keras_mmfusion._checks import check_positive_int
+from keras_mmfusion import _checks
 
 # Dense layers whose outputs are shared out, and those that take what is shared out.
 COLUMNS = (
@@ -100,7 +100,7 @@ def _chosen(devices, there):
                 f"`devices` must be some of {there}, each once. Received: {devices}"
             )
         return names
-    check_positive_int(devices=devices)
+    _checks.check_positive_int(devices=devices)
     if devices > len(there):
         raise ValueError(
             f"`devices` must be at most {len(there)}, as many as there are: {there}. "
