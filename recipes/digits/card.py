@@ -87,7 +87,10 @@ def metadata(facts):
             },
             "released_weights": facts.released,
             "pairs": {"original": facts.test_pairs, "noisy": facts.noisy_pairs},
-            "training_pairs": {" ".join(k): v for k, v in facts.pairs.items()},
+            "training_pairs": {
+                " ".join(key): {"fewest": counts[0], "most": counts[-1]}
+                for key, counts in facts.pairs.items()
+            },
         },
         "paper": {"source": f"{PAPER}, Fig. 3", "accuracy": "heat maps only"},
         "recipe": common.trained_by(facts.run, facts.seed, "recipes/digits/train.py"),
@@ -208,8 +211,10 @@ def _trained_ways(facts):
 
 def _pairs(facts, protocol, noise):
     """What each network of a table was trained on."""
-    counts = " or ".join(f"{count:,}" for count in facts.pairs[protocol, noise])
-    return f"Each was trained on {counts} pairs, seen once."
+    counts = facts.pairs[protocol, noise]
+    told = " or ".join(f"{count:,}" for count in counts)
+    fewer = " With more, their order may be another." * (counts[0] < facts.run["pairs"])
+    return f"Each was trained on {told} pairs, seen once.{fewer}"
 
 
 def _study(facts):
