@@ -14,7 +14,7 @@ from recipe_modules import recipe_modules
 
 from keras_mmfusion import presets
 
-pytestmark = only_on("tensorflow")
+pytestmark = only_on("torch")
 
 
 architecture, data, train, evaluate, scoring, figures, release = recipe_modules(
