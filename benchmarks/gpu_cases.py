@@ -17,7 +17,7 @@ TRAINED = {
 LARGE = {"retriever_70m": "cnn_lstm", "retriever_282m": "transformer_vit"}
 # On a CPU, a model of more weights than that has to be named.
 SMALL = 50_000_000
-SMOKE = ("stepfusion_etth1",)
+SMOKE = ("mcwsa_mnist",)
 
 
 def names(only=None, smoke=False, gpu=True):

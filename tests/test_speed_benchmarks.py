@@ -40,9 +40,9 @@ def test_gpu():
 
     rows = printed("gpu.py", "--steps-per-execution", "2")
     assert [row["call"] for row in rows] == ["forward", "step"]
-    parameters = presets.info("stepfusion_etth1")["parameters"]
+    parameters = presets.info("mcwsa_mnist")["parameters"]
     for row in rows:
-        assert row["case"] == "stepfusion_etth1" and row["backend"] == "jax"
+        assert row["case"] == "mcwsa_mnist" and row["backend"] == "jax"
         assert int(row["parameters"]) == parameters and row["flop_by"] == "XLA"
         assert 0 < float(row["ms_min"]) <= float(row["ms"]) <= float(row["ms_max"])
         rate = float(row["gflop"]) / float(row["ms"]) * 1e3

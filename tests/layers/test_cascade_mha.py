@@ -1,13 +1,15 @@
 import numpy as np
 import pytest
-from backends import run
+from backends import only_on, run
 from harness import assert_close, built, check_fusion, numbers
 from reference import dense, interpolate, multi_head, named_weights
 
 from keras_mmfusion.layers import CascadeMHA
 
 
-@pytest.mark.parametrize("block_diagonal", [False, True])
+@pytest.mark.parametrize(
+    "block_diagonal", [False, pytest.param(True, marks=only_on("torch"))]
+)
 def test_contract(tmp_path, block_diagonal):
     def make(**kwargs):
         return CascadeMHA(8, 2, block_diagonal=block_diagonal, **kwargs)

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
-from backends import run
+from backends import only_on, run
 from harness import assert_close, built, check_fusion, numbers
 from reference import atd_guide, dense, interpolate, multi_head, named_weights
 
 from keras_mmfusion.layers import ZoomShiftFusion
 
 
-@pytest.mark.parametrize("guide", [True, False])
+@pytest.mark.parametrize("guide", [True, pytest.param(False, marks=only_on("torch"))])
 def test_contract(tmp_path, guide):
     def make(**kwargs):
         return ZoomShiftFusion(8, 2, guide=guide, **kwargs)
