@@ -16,6 +16,7 @@ MODULES = {
     "metrics": "Metrics",
     "analysis": "Analysis",
     "tuning": "Tuning",
+    "distribution": "Distribution",
     "export": "Export",
 }
 HEAD = ["preset", "task", "modalities", "parameters", "size", "protocol"]
