@@ -2,7 +2,9 @@
 
     KERAS_BACKEND=tensorflow python recipes/digits/release.py
 
-Released is, of each network, the seed that was best on the validation pairs.
+Released is, of each network, the seed that was best on the validation pairs. With
+`--card`, the weights stay, and what is told of them is written anew from what was
+scored, recorded runs included.
 """
 
 import argparse
@@ -23,6 +25,7 @@ from keras_mmfusion.analysis import plot_digits
 sys.path.append(str(Path(__file__).parents[1]))
 import common
 from front_matter import with_front_matter
+from revise import revise
 
 PRESETS = {f"convlstm_digits_{n}": n for n in ("initial", "second", "fc")}
 # What is released knows no noise, and what to do with one of the two: the paper's
@@ -40,6 +43,7 @@ SCENES = {
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("presets", nargs="*", metavar="PRESET", help="default: all")
+    parser.add_argument("--card", action="store_true", help="leave the weights")
     parser.add_argument("--data", help="folder with mnist/ and fsdd/")
     parser.add_argument("--output", default="runs/digits")
     parser.add_argument("--zoo", default=str(common.ZOO))
@@ -66,9 +70,9 @@ def read(output):
 
 
 def release(name, found, args):
-    network = PRESETS[name]
+    network, folder = PRESETS[name], Path(args.zoo) / name
     run = best(args.output, network)
-    model = evaluate.trained(run)
+    model = presets.load(folder) if args.card else evaluate.trained(with_weights(run))
     digits = data.load("digits", 0, args.data)
     seed = int(run.name.removeprefix("seed"))
     tables = {key: spreads(metrics) for key, (_, metrics) in found.items()}
@@ -111,29 +115,34 @@ def release(name, found, args):
         parameters=model.count_params(),
     )
     metadata = card.metadata(facts)
+    files = {
+        "README.md": with_front_matter(card.text(facts), metadata),
+        **{
+            f"heat_maps_{noise}.png": common.small_png(figures.heat_maps(grids, noise))
+            for noise, grids in studied.items()
+            if len(set(PRESETS.values()) & set(grids)) > 1
+        },
+    }
+    if args.card:
+        # `presets.save` has added shapes to these.
+        changes = {k: v for k, v in metadata.items() if k not in ("inputs", "outputs")}
+        revise(folder, changes, {**files, "README.md": files["README.md"].encode()})
+        print(f"{name}: card written", flush=True)
+        return
+    files["over_time.png"] = common.small_png(
+        plot_digits(model, scenes(digits, model.preprocessor))
+    )
+    files["train_log.csv"] = run / "train_log.csv"
     presets.save(
         model,
-        Path(args.zoo) / name,
+        folder,
         preprocessor=model.preprocessor,
         metadata=metadata,
         golden=golden(digits, model.preprocessor),
-        files={
-            "README.md": with_front_matter(card.text(facts), metadata),
-            **{
-                f"heat_maps_{noise}.png": common.small_png(
-                    figures.heat_maps(grids, noise)
-                )
-                for noise, grids in studied.items()
-                if len(set(PRESETS.values()) & set(grids)) > 1
-            },
-            "over_time.png": common.small_png(
-                plot_digits(model, scenes(digits, model.preprocessor))
-            ),
-            "train_log.csv": run / "train_log.csv",
-        },
+        files=files,
         overwrite=True,
     )
-    print(f"{name}: seed {seed} released in {Path(args.zoo) / name}", flush=True)
+    print(f"{name}: seed {seed} released in {folder}", flush=True)
 
 
 def best(output, network):
@@ -147,14 +156,19 @@ def best(output, network):
         seed: json.loads((run / "run.json").read_text())["validation_accuracy"]
         for seed, run in sorted(runs.items())
     }
-    seed = max(accuracy, key=accuracy.get)
-    if not (runs[seed] / "model.weights.h5").exists():
+    return runs[max(accuracy, key=accuracy.get)]
+
+
+def with_weights(run):
+    """The folder of a run, if its weights are there."""
+    if not (run / "model.weights.h5").exists():
+        network, seed = run.parent.name, run.name.removeprefix("seed")
         raise SystemExit(
             f"{network}: seed {seed} is the best one, and was trained elsewhere. For "
             f"its weights: python train.py --noise {RELEASED} --network {network} "
-            f"--seeds {seed}, then evaluate.py"
+            f"--seeds {seed}, then evaluate.py. For the card only: --card"
         )
-    return runs[seed]
+    return run
 
 
 def spreads(metrics):

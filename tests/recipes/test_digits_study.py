@@ -180,6 +180,10 @@ def test_from_training_to_presets(corpus, tmp_path, capsys):
         assert accuracy[chosen] == max(accuracy)
         shipped = presets.load(zoo / name)
         assert shipped.preprocessor.samples == 1200
+    # The card alone: the same again, from what was recorded.
+    before = {p: p.read_bytes() for p in zoo.glob("*/*") if p.suffix != ".png"}
+    release.main(arguments(corpus, runs, "--zoo", str(zoo), "--card"))
+    assert before == {p: p.read_bytes() for p in before}
     with open(zoo / "results.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["model"] for row in rows} == set(architecture.NETWORKS)
@@ -205,7 +209,7 @@ def test_scores_are_read_from_records(corpus, tmp_path, monkeypatch, capsys):
     assert metrics == expected[1] and release.values_of(runs, "fc") == found
     shutil.rmtree(runs)
     with pytest.raises(SystemExit, match=r"train.py --noise incomplete --network fc"):
-        release.best(runs, "fc")
+        release.with_weights(release.best(runs, "fc"))
 
 
 def test_differences_are_taken_seed_by_seed():
