@@ -46,13 +46,15 @@ def spread(values):
     }
 
 
-def small_png(figure, colours=192):
+def small_png(figure, colours=256):
     """PNG of a figure in few colours, a third of the bytes."""
     from PIL import Image
 
     whole, small = io.BytesIO(), io.BytesIO()
     figure.savefig(whole, format="png")
-    few = Image.open(whole).convert("RGB").quantize(colours)
+    # Others merge the lighter colours of a scale into grey.
+    method = Image.Quantize.MAXCOVERAGE
+    few = Image.open(whole).convert("RGB").quantize(colours, method)
     few.save(small, format="png", optimize=True)
     return small.getvalue()
 
