@@ -21,4 +21,7 @@ from keras_mmfusion.analysis.mutual_information import (
 from keras_mmfusion.analysis.mutual_information import (
     mutual_information as mutual_information,
 )
+from keras_mmfusion.analysis.robustness import RobustnessCurves as RobustnessCurves
+from keras_mmfusion.analysis.robustness import robustness_curves as robustness_curves
+from keras_mmfusion.analysis.robustness_plot import plot_robustness as plot_robustness
 from keras_mmfusion.analysis.t_sne import plot_t_sne as plot_t_sne
