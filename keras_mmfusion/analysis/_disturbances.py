@@ -5,8 +5,6 @@ import numbers
 
 import numpy as np
 
-from keras_mmfusion.preprocessing.white_noise import add_white_noise
-
 # Kinds, their levels where none are given, and what a level is called.
 LEVELS = {
     "noise": (20, 10, 5, 0, -5, -10, -20),
@@ -54,6 +52,9 @@ def random(kind, level):
 
 def add_noise(x, decibels, rng):
     """White noise for each sample by its own power; NaN stays NaN."""
+    # Here, since the command line imports `analysis`, and may not import keras.
+    from keras_mmfusion.preprocessing.white_noise import add_white_noise
+
     ratio = 10 ** (decibels / 10)
     noisy = np.array(x, "float32", order="C")
     for sample in noisy.reshape(len(noisy), -1):
