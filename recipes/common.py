@@ -5,8 +5,10 @@ them, in the folder above, which the recipe appends to `sys.path`.
 """
 
 import csv
+import importlib
 import io
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -102,3 +104,26 @@ def write_results(path, protocol, measured, released, owners):
         writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+
+
+def modules_of(recipe, *names):
+    """Modules of another recipe, though one's own have the same names.
+
+    Args:
+        recipe: str, a folder beside this file.
+        names: str, of its modules.
+
+    Returns:
+        A list of modules. Their names are then free again.
+    """
+    folder = Path(__file__).parent / recipe
+    own = [path.stem for path in folder.glob("*.py")]
+    others = {name: sys.modules.pop(name) for name in own if name in sys.modules}
+    sys.path.insert(0, str(folder))
+    try:
+        return [importlib.import_module(name) for name in names]
+    finally:
+        sys.path.remove(str(folder))
+        for name in own:
+            sys.modules.pop(name, None)
+        sys.modules.update(others)

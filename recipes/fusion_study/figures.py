@@ -1,0 +1,88 @@
+"""Scores with their intervals, and curves of robustness."""
+
+import numpy as np
+import study
+
+from keras_mmfusion.analysis import RobustnessCurves
+from keras_mmfusion.analysis._figure_class import figure_class
+
+GREY = "#5d6770"
+UNITS = {
+    "noise": "signal-to-noise ratio in dB",
+    "missing": "share of the samples",
+    "misalignment": "shift in steps",
+}
+
+
+def scores(table):
+    """A column for each dataset: scores above, gains over the plainest below."""
+    datasets = list(dict.fromkeys(row["dataset"] for row in table))
+    figure = figure_class()(
+        figsize=(1.2 + 3.0 * len(datasets), 8.0), dpi=110, layout="constrained"
+    )
+    grid = figure.subplots(2, len(datasets), squeeze=False)
+    for column, dataset in enumerate(datasets):
+        rows = [row for row in table if row["dataset"] == dataset]
+        above, below = grid[:, column]
+        above.set_title(f"{dataset}\n{rows[0]['seeds']} seeds", fontsize=10)
+        _dots(above, rows, "mean", "interval")
+        above.set_xlabel(rows[0]["metric"], fontsize=9)
+        others = [row for row in rows if "difference" in row]
+        _dots(below, others, "difference", "difference_interval", times=True)
+        below.axvline(0, color=GREY, ls=":", lw=1)
+        below.set_xlabel(f"better than {study.REFERENCE} by", fontsize=9)
+    return figure
+
+
+def _dots(axes, rows, key, interval, times=False):
+    for place, row in enumerate(rows):
+        colour = "C0" if row["kind"] == "fusion" else GREY
+        half = np.nan_to_num(row[interval])
+        axes.errorbar(row[key], place, xerr=half, fmt="o", color=colour, capsize=2)
+    names = [row["model"] for row in rows]
+    if times:
+        names = [
+            name + (f"  ×{row['time_ratio']:.1f}" if row["time_ratio"] != "" else "")
+            for name, row in zip(names, rows, strict=True)
+        ]
+    axes.set_yticks(range(len(rows)), names, fontsize=8)
+    axes.invert_yaxis()
+    axes.tick_params(axis="x", labelsize=8)
+    axes.grid(axis="x", alpha=0.25)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def robustness(dataset, seeds):
+    """Curves of all fusions, means and deviations over seeds."""
+    first = next(iter(seeds.values()))
+    names = [name for name in first if name in study.FUSIONS]
+    places, clean = {}, {}
+    for name in names:
+        runs = [models[name] for models in seeds.values() if name in models]
+        clean[name] = float(np.mean([run["clean"] for run in runs]))
+        for run in runs:
+            for kind, modality, level, score in run["disturbed"]:
+                places.setdefault((kind, modality, level, name), []).append(score)
+    rows = [
+        {
+            "model": name,
+            "disturbance": kind,
+            "modality": modality,
+            "level": level,
+            "mean": float(np.mean(values)),
+            "sd": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0,
+            "scores": values,
+        }
+        for (kind, modality, level, name), values in places.items()
+    ]
+    kinds = dict.fromkeys(row["disturbance"] for row in rows)
+    reference = first[study.REFERENCE]
+    curves = RobustnessCurves(
+        rows,
+        clean,
+        next(iter(reference["test"])),
+        reference["samples"],
+        {kind: UNITS[kind] for kind in kinds},
+    )
+    return curves.plot(dataset)
