@@ -12,7 +12,10 @@ def report(table, curves):
         rows = [row for row in table if row["dataset"] == dataset]
         parts += [f"## {dataset}", as_table(rows), what_helps(rows)]
         disturbed = [row for row in curves if row["dataset"] == dataset]
-        parts += ["What changes the order:", what_changes(disturbed)]
+        parts += [
+            "What changes the order, which is that of the means over seeds:",
+            what_changes(disturbed),
+        ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -23,7 +26,8 @@ def introduction(table):
         "Of each dataset, all models have the same encoders, batches, steps and seeds. "
         "± is half of an interval of 95 % over seeds, and differences are taken seed "
         "by seed: positive is better. None is corrected for their number: of the "
-        f"{compared} differences below, one in twenty would pass for real by chance."
+        f"{compared} differences below, one in twenty would pass for real by chance if "
+        "no two models differed. The best alone is the one with the best mean below."
     )
 
 
