@@ -12,6 +12,7 @@ from dataclasses import asdict
 import keras
 import models
 import numpy as np
+import resuming
 import speed
 import study
 from batches import Only
@@ -60,12 +61,13 @@ def run(
         steps_per_execution=steps_per_execution,
     )
     best = Best(task, batches, folder, seed)
+    checkpoint = resuming.Checkpoint(folder, budget.epochs)
     model.fit(
         speed.Prefetched(batches, workers),
-        epochs=budget.epochs,
+        **checkpoint.span,
         shuffle=False,
         verbose=verbose,
-        callbacks=[best, keras.callbacks.BackupAndRestore(folder / "backup")],
+        callbacks=[best, checkpoint],
     )
     facts = {
         "commit": commit(),
@@ -81,7 +83,7 @@ def run(
             float(np.median([of["seconds"] for of in best.log][1:] or 0)), 4
         ),
     }
-    file.write_text(json.dumps(facts, indent=2))
+    resuming.finish(folder, facts)
     chosen = facts["validation"][best.epoch]
     print(f"{folder}: epoch {best.epoch}, validation {chosen:.4f}", flush=True)
 
@@ -110,7 +112,7 @@ class Best(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         self.batches.epoch = epoch
         del self.log[epoch:]
-        # Backups hold weights, not the state of random numbers.
+        # An epoch does not depend on those before it.
         for number, variable in enumerate(self.model.variables):
             if variable.path.endswith("seed_generator_state"):
                 variable.assign([self.seed + number, 10_000 * epoch])
@@ -122,7 +124,7 @@ class Best(keras.callbacks.Callback):
         self.log.append({"score": score, "seconds": seconds})
         if self.epoch == epoch:
             self.model.save_weights(self.weights)
-        self.file.write_text(json.dumps(self.log))
+        resuming.write_whole(self.file, json.dumps(self.log).encode())
 
 
 def main_score(task, model, part):
