@@ -24,7 +24,9 @@ def scores(table):
     for column, dataset in enumerate(datasets):
         rows = [row for row in table if row["dataset"] == dataset]
         above, below = grid[:, column]
-        above.set_title(f"{dataset}\n{rows[0]['seeds']} seeds", fontsize=10)
+        seeds = rows[0]["seeds"]
+        seeds = f"{seeds} seed{'s' * (seeds > 1)}"
+        above.set_title(f"{dataset}\n{seeds}", fontsize=10)
         _dots(above, rows, "mean", "interval")
         above.set_xlabel(rows[0]["metric"], fontsize=9)
         others = [row for row in rows if "difference" in row]

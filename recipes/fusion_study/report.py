@@ -1,6 +1,7 @@
 """Tables, figures and words of what is in `records/`.
 
-    python recipes/fusion_study/report.py
+    python recipes/fusion_study/report.py            # writes docs/fusion_study
+    python recipes/fusion_study/report.py --check    # exit code 1 if it would change
 
 Intervals are of 95 %, by Student's t over seeds. Differences are taken seed by seed,
 since models of one seed have seen the same batches, and are positive where a model is
@@ -9,14 +10,20 @@ better.
 
 import argparse
 import csv
+import hashlib
+import io
 import json
+import os
+import sys
 from pathlib import Path
 
 import figures
 import numpy as np
 import study
 import words
+from common import small_png
 
+PAGE = Path(__file__).parents[2] / "docs" / "fusion_study"
 FIELDS = ["dataset", "model", "kind", "metric", "seeds", "mean", "interval"]
 FIELDS += ["difference", "difference_interval", "over_alone", "over_alone_interval"]
 FIELDS += ["parameters", "flops", "time_ratio"]
@@ -28,29 +35,72 @@ LOWER_IS_BETTER = ("mse",)
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--records", type=Path, default=study.RECORDS)
-    parser.add_argument("--output", default="runs/fusion_study/report")
+    parser.add_argument("--output", type=Path, default=PAGE)
+    parser.add_argument("--check", action="store_true", help="change nothing")
     args = parser.parse_args(argv)
-    write(args.records, args.output)
+    if not args.check:
+        write(args.records, args.output)
+        return 0
+    stale = outdated(args.records, args.output)
+    for name in stale:
+        print(f"{args.output / name}: out of date, run recipes/fusion_study/report.py")
+    return 1 if stale else 0
 
 
 def write(records, output):
-    """`table.csv`, `robustness.csv`, `report.md` and figures."""
+    """`index.md`, `table.csv`, `robustness.csv` and figures."""
     found = read(records)
     if not found:
         print(f"{records}: no dataset is complete for any seed yet", flush=True)
         return
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
-    table = [row for dataset in found for row in rows(dataset, found[dataset])]
-    curves = [row for dataset in found for row in points(dataset, found[dataset])]
-    _csv(output / "table.csv", FIELDS, table)
-    _csv(output / "robustness.csv", CURVE_FIELDS, curves)
-    (output / "report.md").write_text(words.report(table, curves))
-    figures.scores(table).savefig(output / "scores.png")
+    table, curves = tables(found)
+    for name, text in texts(records, output, table, curves).items():
+        (output / name).write_text(text, encoding="utf-8")
+    (output / "scores.png").write_bytes(small_png(figures.scores(table)))
     for dataset in found:
         figure = figures.robustness(dataset, found[dataset])
-        figure.savefig(output / f"robustness_{dataset}.png")
+        (output / words.curves_of(dataset)).write_bytes(small_png(figure))
     print(f"{output}: {', '.join(found)}", flush=True)
+
+
+def outdated(records, output):
+    """Names of the files that differ from what would be written, or are not there.
+
+    Figures are known by the records that the page names.
+    """
+    table, curves = tables(read(records))
+    expected = texts(records, output, table, curves)
+    stale = [
+        name
+        for name, text in expected.items()
+        if not (output / name).exists() or (output / name).read_text("utf-8") != text
+    ]
+    pictures = {"scores.png", *(words.curves_of(row["dataset"]) for row in table)}
+    return stale + sorted(n for n in pictures if not (output / n).exists())
+
+
+def tables(found):
+    """Rows of the table, and of the curves."""
+    return (
+        [row for dataset in found for row in rows(dataset, found[dataset])],
+        [row for dataset in found for row in points(dataset, found[dataset])],
+    )
+
+
+def texts(records, output, table, curves):
+    """`{name of the file: its text}` of all but the figures."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(records).glob("*.json")):
+        digest.update(file.read_bytes())
+    recipe = os.path.relpath(Path(__file__).parent / "README.md", output)
+    page = words.report(table, curves, Path(recipe).as_posix())
+    return {
+        "index.md": f"{page}\n<!-- drawn from records {digest.hexdigest()[:16]} -->\n",
+        "table.csv": _csv(FIELDS, table),
+        "robustness.csv": _csv(CURVE_FIELDS, curves),
+    }
 
 
 def read(records):
@@ -161,18 +211,19 @@ def interval(values):
     return float(values.mean()), half
 
 
-def _csv(path, fields, rows):
+def _csv(fields, rows):
     def cell(value):
         if isinstance(value, float):
             return "" if np.isnan(value) else round(value, 5)
         return value
 
-    with open(path, "w", newline="") as file:
-        writer = csv.DictWriter(file, fields, lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({key: cell(value) for key, value in row.items()})
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fields, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({key: cell(value) for key, value in row.items()})
+    return text.getvalue()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

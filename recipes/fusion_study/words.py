@@ -3,32 +3,87 @@
 import numpy as np
 import study
 
+TASKS = {
+    "mitbih_interpatient": "beats of an ECG labelled, of patients never seen",
+    "mitbih_random": "beats of an ECG labelled, of patients seen before",
+    "etth1": "seven series forecast, 96 hours ahead",
+    "digits": "digits named that are seen and heard, both in noise",
+    "emoji": "pictures found by words, and words by pictures",
+}
 
-def report(table, curves):
-    """Markdown of all datasets."""
+
+def report(table, curves, recipe):
+    """Markdown of all datasets; `recipe` is where a link leads to."""
     datasets = list(dict.fromkeys(row["dataset"] for row in table))
-    parts = ["# The fusion study", introduction(table)]
+    of = {name: [row for row in table if row["dataset"] == name] for name in datasets}
+    parts = [
+        "# The fusion study",
+        introduction(table, recipe),
+        "## In short",
+        summary(of),
+        "![Scores, and gains over the plainest fusion](scores.png)",
+    ]
     for dataset in datasets:
-        rows = [row for row in table if row["dataset"] == dataset]
-        parts += [f"## {dataset}", as_table(rows), what_helps(rows)]
         disturbed = [row for row in curves if row["dataset"] == dataset]
         parts += [
-            "What changes the order, which is that of the means over seeds:",
+            f"## {dataset}: {TASKS[dataset]}",
+            as_table(of[dataset]),
+            what_helps(of[dataset]),
+            f"![Scores of disturbed inputs]({curves_of(dataset)})",
+            '<details markdown="1">',
+            "<summary>What changes the order</summary>",
             what_changes(disturbed),
+            "</details>",
         ]
+    parts.append(
+        "All numbers: [scores](table.csv), [of disturbed inputs](robustness.csv)."
+    )
     return "\n\n".join(parts) + "\n"
 
 
-def introduction(table):
+def curves_of(dataset):
+    """The file of the figure."""
+    return f"robustness_{dataset}.png"
+
+
+def introduction(table, recipe):
     compared = sum("difference" in row for row in table)
     compared += sum("over_alone" in row for row in table)
     return (
-        "Of each dataset, all models have the same encoders, batches, steps and seeds. "
+        f"Made by [its recipe]({recipe}), which says what is the same for all models "
+        "of a dataset (encoders, batches, steps, seeds) and what is not (parameters, "
+        "costs).\n\n"
         "± is half of an interval of 95 % over seeds, and differences are taken seed "
         "by seed: positive is better. None is corrected for their number: of the "
         f"{compared} differences below, one in twenty would pass for real by chance if "
-        "no two models differed. The best alone is the one with the best mean below."
+        "no two models differed. Not told apart does not mean equal. The best alone is "
+        "the modality with the best mean; of `emoji`, the towers of `concat`."
     )
+
+
+def summary(of):
+    """A row for each dataset: which fusions are surely better or worse than what."""
+    head = "| dataset | seeds | best alone | fusions better than it | and worse "
+    head += f"| better than `{study.REFERENCE}` | and worse |"
+    lines = [head, "| --- | --: |" + " --- |" * 5]
+    for dataset, rows in of.items():
+        fusions = [row for row in rows if row["kind"] == "fusion"]
+        others = [row for row in fusions if row["model"] != study.REFERENCE]
+        best = [f"`{row['model']}`" for row in rows if is_best_alone(row)]
+        over = divided(fusions, "over_alone") if best else {}
+        against = divided(others, "difference")
+        cells = [dataset, str(rows[0]["seeds"]), ", ".join(best)]
+        for found, count in (over, len(fusions)), (against, len(others)):
+            for side in ("better", "worse"):
+                names = found.get(side, [])
+                every = len(names) == count
+                cells.append("all" if every else ", ".join(names) or "none")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def is_best_alone(row):
+    return row["kind"] == "alone" and "over_alone" not in row
 
 
 def as_table(rows):
@@ -66,8 +121,7 @@ def what_helps(rows):
     if rows[0]["seeds"] < 2:
         return "One seed has no interval: nothing is said yet of what is better."
     fusions = [row for row in rows if row["kind"] == "fusion"]
-    alone = [row for row in rows if row["kind"] == "alone"]
-    best = [row["model"] for row in alone if "over_alone" not in row]
+    best = [row["model"] for row in rows if is_best_alone(row)]
     lines = []
     if best:
         what = f"Against `{best[0]}` alone"
@@ -78,17 +132,26 @@ def what_helps(rows):
 
 
 def sides(what, rows, key):
-    """Which models are surely better, surely worse, and neither."""
-    found = {"better": [], "worse": [], "not told apart": []}
-    for row in rows:
-        found[side(row[key], row[f"{key}_interval"])].append(f"`{row['model']}`")
+    """Which models are surely better, surely worse, and neither, as a sentence."""
     return (
         f"{what}: "
         + "; ".join(
-            f"{word} {', '.join(names) or 'none'}" for word, names in found.items()
+            f"{word} {', '.join(names) or 'none'}"
+            for word, names in divided(rows, key).items()
         )
         + "."
     )
+
+
+def divided(rows, key):
+    """`{side: names of its models}`."""
+    found = {"better": [], "worse": [], "not told apart": []}
+    for row in rows:
+        half = row[f"{key}_interval"]
+        # Of one seed nothing is told apart.
+        half = np.inf if np.isnan(half) else half
+        found[side(row[key], half)].append(f"`{row['model']}`")
+    return found
 
 
 def side(mean, half):
@@ -98,7 +161,7 @@ def side(mean, half):
 
 
 def what_changes(curves):
-    """A line for each disturbance: how alike the orders are, and what changed sides."""
+    """A row for each disturbance: how alike the orders are, and what changed sides."""
     places = {}
     for row in curves:
         if row["model"] in study.FUSIONS:
@@ -110,11 +173,8 @@ def what_changes(curves):
         names = [name for name in models if name in clean]
         ranks = order_of(clean, names), order_of(models, names)
         first = [names[int(np.argmin(of))] if names else "" for of in ranks]
-        line = f"- {kind} of {modality}, {level:g}: "
-        line += f"`{first[1]}` is first"
-        line += "" if first[0] == first[1] else f" in place of `{first[0]}`"
-        if len(names) > 2:
-            line += f", orders correlate by {np.corrcoef(*ranks)[0, 1]:.1f}"
+        cells = [kind, modality, f"{level:g}", f"`{first[1]}`"]
+        cells.append(f"{np.corrcoef(*ranks)[0, 1]:.1f}" if len(names) > 2 else "")
         changed = [
             f"`{name}` {now}"
             for name in names
@@ -122,10 +182,21 @@ def what_changes(curves):
             for before, now in [[side_of(of[name]) for of in (clean, models)]]
             if before != now and now != "not told apart"
         ]
-        if changed:
-            line += f"; against `{study.REFERENCE}` now {', '.join(changed)}"
-        lines.append(line + ".")
-    return "\n".join(lines) or "nothing was disturbed."
+        lines.append("| " + " | ".join([*cells, ", ".join(changed)]) + " |")
+    if not lines:
+        return "Nothing was disturbed."
+    ranks = order_of(clean, list(clean))
+    head = "| disturbance | of | level | first by its mean | orders correlate by "
+    head += f"| against `{study.REFERENCE}` now |"
+    return "\n".join(
+        [
+            f"Undisturbed, `{list(clean)[int(np.argmin(ranks))]}` is first.",
+            "",
+            head,
+            "| --- | --- | --: | --- | --: | --- |",
+            *lines,
+        ]
+    )
 
 
 def side_of(row):

@@ -160,8 +160,8 @@ def test_from_training_to_the_report(corpus, tmp_path, monkeypatch, capsys):
         rows = {row["model"]: row for row in csv.DictReader(file)}
     assert list(rows) == ["concat", "lmf", "image", "sound"]
     assert float(rows["lmf"]["time_ratio"]) > 0
-    text = (made / "report.md").read_text()
-    assert "## digits" in text and "misalignment of sound, 8" in text
+    text = (made / "index.md").read_text()
+    assert "## digits" in text and "| misalignment | sound | 8 |" in text
     assert (made / "scores.png").stat().st_size > 0
     assert (made / "robustness_digits.png").stat().st_size > 0
 
@@ -232,11 +232,34 @@ def test_numbers_and_words_of_the_report(tmp_path):
     assert rows["atd"]["difference_interval"] == pytest.approx(0.01 * half)
     assert rows["atd"]["time_ratio"] == 2.5
     assert "over_alone" not in rows["series"]
-    text = (tmp_path / "report" / "report.md").read_text()
+    text = (tmp_path / "report" / "index.md").read_text()
+    # Neither is surely better than `series`, which is the best alone by default.
+    assert "| etth1 | 3 | `series` | none | none | all | none |" in text
     assert "Against `concat`: better `atd`; worse none; not told apart none." in text
     assert "not told apart `concat`, `atd`." in text
-    assert "`concat` is first in place of `atd`" in text
-    assert "against `concat` now `atd` worse." in text
+    assert "Undisturbed, `atd` is first." in text
+    assert "| noise | a | 0 | `concat` |  | `atd` worse |" in text
+
+
+def test_an_old_page_is_known(tmp_path):
+    """By its words, its tables, a figure that lacks, or records that are new."""
+    records, page = tmp_path / "records", tmp_path / "page"
+    records.mkdir()
+    found = {"concat": record(1.0, 2.0, 2.0), "atd": record(1.1, 2.1, 2.0)}
+    (records / "etth1_seed0.json").write_text(json.dumps(found))
+    report.write(records, page)
+    check = ["--check", "--records", str(records), "--output", str(page)]
+    assert report.main(check) == 0
+    (page / "scores.png").unlink()
+    assert report.outdated(records, page) == ["scores.png"]
+    assert report.main(check) == 1
+    found["atd"]["test"]["mse"] = 1.2
+    (records / "etth1_seed0.json").write_text(json.dumps(found))
+    assert report.outdated(records, page) == ["index.md", "table.csv", "scores.png"]
+
+
+def test_the_page_is_that_of_the_records():
+    assert report.main(["--check"]) == 0
 
 
 def test_towers_are_what_is_alone_in_retrieval():
