@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_mmfusion.layers._composite_layer import CompositeLayer
+from keras_mmfusion.layers._materialized import materialized
 from keras_mmfusion.layers._multi_head import MultiHead
 
 
@@ -77,9 +78,10 @@ class CrossmodalBlock(CompositeLayer):
             with_weights=with_weights,
         )
         answer, weights = answer if with_weights else (answer, None)
-        x = query + dropped(answer)
+        x = materialized(query + dropped(answer), training)
         hidden = self.through(self.ff_in, self.through(self.ff_norm, x))
-        return x + dropped(self.through(self.ff_out, dropped(hidden))), weights
+        x = x + dropped(self.through(self.ff_out, dropped(hidden)))
+        return materialized(x, training), weights
 
 
 class CrossmodalTransformer(CompositeLayer):
