@@ -5,18 +5,18 @@
 A run is one model and one fold: reconstruction (stage 1, unless `--no-pretrain`), then
 classification (stage 2) until the accuracy on the turns to validate on no longer
 rises. It leaves its weights, its logs and what it says of the turns to test on under
-`runs/`; runs that are complete are skipped.
+`runs/`; runs that are complete are skipped, one that was killed goes on from its last
+epoch.
 """
 
 import argparse
-import json
 import sys
-import time
 from pathlib import Path
 
 import features
 import keras
 import numpy as np
+from batches import Turns
 from prepare import file_of
 
 from keras_mmfusion.datasets.emotion_corpus import EMOTIONS
@@ -25,6 +25,8 @@ from keras_mmfusion.models import FUSIONS, mcwsa
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
+import devices
+import resuming
 import speed
 
 SUBSETS = {
@@ -42,6 +44,7 @@ FOLDS = {
 
 def main(argv=None):
     args = parse_arguments(argv)
+    devices.begin(args)
     speed.set_up(args)
     options = {"expected_counts": None} if args.any_counts else {}
     corpus = features.load_corpus(args.corpus, args.data, **options)
@@ -79,85 +82,93 @@ def run(args, corpus, arrays, fold, number, subset, fusion, pretrained):
         print(f"{folder}: complete", flush=True)
         return
     folder.mkdir(parents=True, exist_ok=True)
-    keras.utils.set_random_seed(args.seed + number)
+    seed = args.seed + number
+    keras.utils.set_random_seed(seed)
     train, validation, test = (
         {name: arrays[name][rows] for name in SUBSETS[subset]} for rows in fold
     )
     of_train, of_validation, _ = (corpus.labels[rows] for rows in fold)
-    start, facts = time.time(), {}
+    seconds, facts = 0, {}
     model = mcwsa(SUBSETS[subset], fusion, args.width)
-    verbose = 2 if args.quiet else 1
-    fit = {"batch_size": args.batch_size, "verbose": verbose}
-    if pretrained:
-        model.compile(optimizer(args), steps_per_execution=args.steps_per_execution)
-        history = model.fit(
-            train,
-            train,
-            epochs=args.epochs[0],
-            validation_data=(validation, validation),
-            callbacks=[
-                *stopping("val_loss", "min", args),
-                keras.callbacks.CSVLogger(folder / "stage_1.csv"),
-            ],
-            **fit,
-        )
-        facts["reconstruction"] = min(history.history["val_loss"])
+    # Made before stage 1, so that its random numbers depend on the seed only.
     classifier = model.with_num_classes(len(EMOTIONS), dropout=0.5)
+    if pretrained:
+        stage_1 = fit(
+            args,
+            model,
+            Turns((train, train), args.batch_size, seed),
+            Turns((validation, validation), args.batch_size),
+            stopping(args, "val_loss", "min"),
+            folder,
+            "stage_1",
+        )
+        seconds += stage_1.seconds
+        facts["reconstruction"] = min(of["val_loss"] for of in stage_1.log)
     # Of few turns with an emotion each, all emotions count alike: UA is what counts.
     share = np.bincount(of_train, minlength=len(EMOTIONS)) / len(of_train)
-    classifier.compile(
-        optimizer(args),
-        "sparse_categorical_crossentropy",
+    weight = (1 / np.maximum(share * len(EMOTIONS), 1e-6)).astype("float32")
+    stage_2 = fit(
+        args,
+        classifier,
+        Turns((train, of_train, weight[of_train]), args.batch_size, seed),
+        Turns((validation, of_validation, weight[of_validation]), args.batch_size),
+        stopping(args, "val_accuracy", "max"),
+        folder,
+        "stage_2",
+        loss="sparse_categorical_crossentropy",
         weighted_metrics=["accuracy"],
-        steps_per_execution=args.steps_per_execution,
     )
-    weight = 1 / np.maximum(share * len(EMOTIONS), 1e-6)
-    history = classifier.fit(
-        train,
-        of_train,
-        sample_weight=weight[of_train],
-        epochs=args.epochs[1],
-        validation_data=(validation, of_validation, weight[of_validation]),
-        callbacks=[
-            *stopping("val_accuracy", "max", args),
-            keras.callbacks.CSVLogger(folder / "stage_2.csv"),
-        ],
-        **fit,
-    )
+    if args.process > 0:
+        return
     classifier.save_weights(folder / "model.weights.h5")
     said = classifier.predict(test, batch_size=args.batch_size, verbose=0)
     np.savez_compressed(folder / "test.npz", probabilities=said, rows=fold[2])
     of_validation_said = classifier.predict(validation, verbose=0)
     found = emotion_metrics(of_validation, of_validation_said, len(EMOTIONS))
-    (folder / "run.json").write_text(
-        json.dumps(
-            {
-                "command": f"python recipes/emotion/train.py --corpus {args.corpus} "
-                f"--folds {args.folds} --subsets {subset} --fusions {fusion}",
-                "commit": common.commit(),
-                "backend": keras.backend.backend(),
-                "keras": keras.__version__,
-                "parameters": classifier.count_params(),
-                "seconds": round(time.time() - start),
-                "validation_ua": found.unweighted_accuracy,
-                "epochs": len(history.history["loss"]),
-                **facts,
-            },
-            indent=2,
-        )
+    resuming.finish(
+        folder,
+        {
+            "command": f"python recipes/emotion/train.py --corpus {args.corpus} "
+            f"--folds {args.folds} --subsets {subset} --fusions {fusion}",
+            "commit": common.commit(),
+            "backend": keras.backend.backend(),
+            "keras": keras.__version__,
+            "parameters": classifier.count_params(),
+            "seconds": seconds + stage_2.seconds,
+            "validation_ua": found.unweighted_accuracy,
+            "epochs": len(stage_2.log),
+            **facts,
+        },
     )
 
 
-def optimizer(args):
-    return keras.optimizers.Adam(args.learning_rate, weight_decay=1e-4)
-
-
-def stopping(monitor, mode, args):
-    return [
-        keras.callbacks.EarlyStopping(
-            monitor, mode=mode, patience=args.patience, restore_best_weights=True
+def fit(args, model, training, validation, stop, folder, name, **compiled):
+    """Train a stage to its end, in place: the checkpoint, which has the log."""
+    epochs = args.epochs[("stage_1", "stage_2").index(name)]
+    checkpoint = resuming.Checkpoint(
+        folder, epochs, stop, name, writes=args.process == 0
+    )
+    with devices.on_devices(model, args) as trained:
+        trained.compile(
+            keras.optimizers.Adam(args.learning_rate, weight_decay=1e-4),
+            steps_per_execution=args.steps_per_execution,
+            **compiled,
         )
-    ]
+        trained.fit(
+            devices.shares(training, args),
+            **checkpoint.span,
+            validation_data=devices.shares(validation, args),
+            shuffle=False,
+            verbose=2 if args.quiet else 1,
+            callbacks=[resuming.EpochOf(training), stop, checkpoint],
+        )
+    return checkpoint
+
+
+def stopping(args, monitor, mode):
+    return keras.callbacks.EarlyStopping(
+        monitor, mode=mode, patience=args.patience, restore_best_weights=True
+    )
 
 
 def folder_of(output, corpus, folds, subset, fusion, pretrained):
@@ -189,6 +200,7 @@ def parse_arguments(argv=None):
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)
     speed.add_arguments(parser, workers=False)
+    devices.add_arguments(parser)
     parser.add_argument("--data", help="folder above that of the corpus")
     parser.add_argument("--output", default="runs/emotion")
     parser.add_argument("--quiet", action="store_true", help="one line an epoch")

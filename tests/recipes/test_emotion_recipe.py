@@ -104,13 +104,74 @@ def test_table_2(corpus, capsys):
         assert 0 <= scores["ua"] <= 1 and scores["folds"] == 1
         assert len(scores["labels"]) == 4
         assert (scores["folder"] / "confusion.png").stat().st_size > 5_000
-        logs = {path.name for path in scores["folder"].glob("fold0/stage*.csv")}
+        logs = {path.name for path in scores["folder"].glob("fold0/*_log.csv")}
         pretrained = not scores["folder"].name.endswith("_np")
-        assert logs == {"stage_2.csv", *["stage_1.csv"] * pretrained}
+        assert logs == {"stage_2_log.csv", *["stage_1_log.csv"] * pretrained}
     shown = capsys.readouterr().out
     assert "[86.3]" in shown and "cascade" in shown
     train.main(once)
     assert capsys.readouterr().out.count("complete") == len(found)
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_an_interrupted_run_ends_as_if_it_had_not_been(tmp_path, corpus, monkeypatch):
+    """Cut in stage 1, and then in stage 2."""
+    arguments = ["--corpus", "iemocap", *FAST, "--fold", "0", "--epochs", "3", "3"]
+    arguments += ["--subsets", "vt", "--fusions", "concat", "--data", str(corpus[0])]
+
+    def run(output):
+        place = prepare.file_of(tmp_path / output, "iemocap")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(prepare.file_of(corpus[0] / "runs", "iemocap"), place)
+        train.main([*arguments, "--output", str(tmp_path / output)])
+
+    save = train.resuming.Checkpoint._save
+
+    def cut_in(stage):
+        def stop(self):
+            save(self)
+            if self.file.stem == stage and len(self.log) == 2:
+                raise Stopped
+
+        with monkeypatch.context() as patch, pytest.raises(Stopped):
+            patch.setattr(train.resuming.Checkpoint, "_save", stop)
+            run("cut")
+
+    run("whole")
+    cut_in("stage_1")
+    cut_in("stage_2")
+    run("cut")
+    folders = [
+        train.folder_of(tmp_path / of, "iemocap", "session", "vt", "concat", True)
+        / "fold0"
+        for of in ("whole", "cut")
+    ]
+    whole, cut = (np.load(folder / "test.npz") for folder in folders)
+    np.testing.assert_allclose(whole["probabilities"], cut["probabilities"], atol=1e-6)
+    for log in ("stage_1_log.csv", "stage_2_log.csv"):
+        rows = [np.genfromtxt(f / log, delimiter=",", skip_header=1) for f in folders]
+        assert len(rows[0]) == 3
+        np.testing.assert_allclose(*rows, rtol=1e-5)
+    assert not (folders[1] / "backup").exists()
+
+
+def test_turns_are_passes_in_another_order_for_another_epoch():
+    (batches,) = recipe_modules("emotion", "batches")
+    x, y = {"audio": np.arange(10.0)[:, None]}, np.arange(10)
+    turns, in_order = batches.Turns((x, y), 4, seed=1), batches.Turns((x, y), 4)
+    seen = []
+    for turns.epoch in range(2):
+        parts = [turns[number] for number in range(len(turns))]
+        assert [len(of) for _, of in parts] == [4, 4, 2]
+        for given, of in parts:
+            np.testing.assert_array_equal(given["audio"][:, 0], of)
+        seen.append(np.concatenate([of for _, of in parts]).tolist())
+        assert sorted(seen[-1]) == y.tolist()
+    assert seen[0] != seen[1]
+    np.testing.assert_array_equal(in_order[1][1], [4, 5, 6, 7])
 
 
 def test_the_fusions_of_table_2(tmp_path, corpus):
