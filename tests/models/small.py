@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_mmfusion.layers import ResNet1DEncoder
 from keras_mmfusion.models import FusionClassifier
 
 STEPS = 6
@@ -51,3 +52,30 @@ def predict_all(model, x):
     tensors = {name: keras.ops.convert_to_tensor(v) for name, v in x.items()}
     outputs = model(tensors, training=False)
     return {name: keras.ops.convert_to_numpy(v) for name, v in outputs.items()}
+
+
+def with_nan(x, name, where):
+    changed = {key: values.copy() for key, values in x.items()}
+    changed[name][where] = np.nan
+    return changed
+
+
+def temporal(causal=False):
+    return ResNet1DEncoder(
+        (8, 8),
+        3,
+        dilations=(1, 2),
+        causal=causal,
+        normalization=None,
+        name="decoder",
+    )
+
+
+def per_step_model(fusion, causal):
+    return classifier(
+        fusion,
+        fusion_options={"causal": causal} if fusion in OPTIONS else {},
+        decoder=temporal(causal),
+        pooling=None,
+        modality_dropout=0.2,
+    )
