@@ -37,10 +37,28 @@ def scores(table):
 
 
 def _dots(axes, rows, key, interval, times=False):
+    """A row for each model. What is far off all fusions is an arrow with its value."""
+    low, high = _window(rows, key, interval)
     for place, row in enumerate(rows):
         colour = "C0" if row["kind"] == "fusion" else GREY
-        half = np.nan_to_num(row[interval])
-        axes.errorbar(row[key], place, xerr=half, fmt="o", color=colour, capsize=2)
+        value, half = row[key], np.nan_to_num(row[interval])
+        if low <= value <= high:
+            axes.errorbar(value, place, xerr=half, fmt="o", color=colour, capsize=2)
+            continue
+        left = value < low
+        axes.plot(low if left else high, place, "<" if left else ">", color=colour)
+        axes.annotate(
+            f"{value:.2f}",
+            (low if left else high, place),
+            (7 if left else -7, 0),
+            textcoords="offset points",
+            ha="left" if left else "right",
+            va="center",
+            fontsize=8,
+            color=colour,
+        )
+    margin = 0.04 * (high - low)
+    axes.set_xlim(low - margin, high + margin)
     names = [row["model"] for row in rows]
     if times:
         names = [
@@ -53,6 +71,18 @@ def _dots(axes, rows, key, interval, times=False):
     axes.grid(axis="x", alpha=0.25)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+
+
+def _window(rows, key, interval):
+    """From the least to the most of the fusions, and a quarter of that besides."""
+    ends = [
+        row[key] + side * np.nan_to_num(row[interval])
+        for row in rows
+        if row["kind"] == "fusion"
+        for side in (-1, 1)
+    ]
+    margin = 0.25 * max(np.ptp(ends), 1e-3)
+    return min(ends) - margin, max(ends) + margin
 
 
 def robustness(dataset, seeds):
