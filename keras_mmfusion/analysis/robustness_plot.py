@@ -81,11 +81,12 @@ def plot_robustness(curves, title=None):
         lines, labels = axes.get_legend_handles_labels()
         handles |= dict(zip(labels, lines, strict=True))
     names = modalities if alone else models
+    rows = -(-len(names) // (2 * shape[1]))
     figure.legend(
         [handles[name] for name in names],
         names,
         loc="outside lower center",
-        ncols=max(1, min(len(names), 2 * shape[1])),
+        ncols=max(1, -(-len(names) // max(rows, 1))),
         frameon=False,
         fontsize=9,
     )

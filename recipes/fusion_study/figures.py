@@ -2,6 +2,7 @@
 
 import numpy as np
 import study
+from matplotlib.ticker import LogLocator, NullLocator
 
 from keras_mmfusion.analysis import RobustnessCurves
 from keras_mmfusion.analysis._figure_class import figure_class
@@ -117,4 +118,12 @@ def robustness(dataset, seeds):
         reference["samples"],
         {kind: UNITS[kind] for kind in kinds},
     )
-    return curves.plot(dataset)
+    figure = curves.plot(dataset)
+    if curves.metric in study.LOWER_IS_BETTER:
+        # Errors have no upper end: else the largest would hide all others.
+        for axes in figure.axes:
+            axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_locator(NullLocator())
+    return figure

@@ -29,7 +29,6 @@ FIELDS += ["difference", "difference_interval", "over_alone", "over_alone_interv
 FIELDS += ["parameters", "flops", "time_ratio"]
 CURVE_FIELDS = ["dataset", "disturbance", "modality", "level", "model", "seeds", "mean"]
 CURVE_FIELDS += ["difference", "difference_interval"]
-LOWER_IS_BETTER = ("mse",)
 
 
 def main(argv=None):
@@ -128,7 +127,7 @@ def rows(dataset, seeds):
     """A row of the table for every model."""
     first = next(iter(seeds.values()))
     metric = next(iter(first[study.REFERENCE]["test"]))
-    sign = -1 if metric in LOWER_IS_BETTER else 1
+    sign = -1 if metric in study.LOWER_IS_BETTER else 1
     names = [n for n in first if all(n in models for models in seeds.values())]
     scores = {
         name: np.array([models[name]["test"][metric] for models in seeds.values()])
@@ -168,7 +167,7 @@ def points(dataset, seeds):
     """A row for every model and disturbance; the first ones are undisturbed."""
     first = next(iter(seeds.values()))
     metric = next(iter(first[study.REFERENCE]["test"]))
-    sign = -1 if metric in LOWER_IS_BETTER else 1
+    sign = -1 if metric in study.LOWER_IS_BETTER else 1
     scores = {}
     for models in seeds.values():
         for name, facts in models.items():

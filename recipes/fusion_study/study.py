@@ -23,6 +23,7 @@ SINGLES = {
 DATASETS = tuple(SINGLES)
 TOWERS = "towers"
 SEEDS = (0, 1, 2)
+LOWER_IS_BETTER = ("mse",)
 RECORDS = Path(__file__).parent / "records"
 
 
