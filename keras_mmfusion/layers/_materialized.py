@@ -1,7 +1,8 @@
 """Where a sum of residuals is computed once, whoever reads it."""
 
-import keras
 from keras import ops
+
+from keras_mmfusion.layers._xla_on_cpu import xla_on_cpu
 
 
 def materialized(x, training):
@@ -11,14 +12,6 @@ def materialized(x, training):
     anew: in the gradient of a stack of L blocks that takes L² additions instead of L,
     in programs that also take long to compile. Nothing is fused beyond a product.
     """
-    if not training or not _on_xla_cpu():
+    if not training or not xla_on_cpu():
         return x
     return ops.matmul(x, ops.eye(x.shape[-1], dtype=x.dtype))
-
-
-def _on_xla_cpu():
-    if keras.backend.backend() != "jax":
-        return False
-    import jax
-
-    return jax.default_backend() == "cpu"

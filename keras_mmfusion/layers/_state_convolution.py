@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_mmfusion.layers._xla_on_cpu import xla_on_cpu
+
 
 class StateConvolution(keras.layers.Conv2D):
     """A "same" convolution of the state, by whichever way is fast in a loop.
@@ -28,16 +30,10 @@ class StateConvolution(keras.layers.Conv2D):
     def convolution_op(self, inputs, kernel):
         by = self.by
         if by == "auto":
-            by = "patches" if _xla_on_cpu() else "direct"
+            by = "patches" if xla_on_cpu() else "direct"
         if by == "direct":
             return super().convolution_op(inputs, kernel)
         return keras.remat(_convolve_patches)(inputs, ops.convert_to_tensor(kernel))
-
-
-def _xla_on_cpu():
-    if keras.backend.backend() != "jax":
-        return False
-    return all(name.startswith("cpu") for name in keras.distribution.list_devices())
 
 
 def _convolve_patches(x, kernel):
