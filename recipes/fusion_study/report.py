@@ -47,7 +47,7 @@ def main(argv=None):
 
 
 def write(records, output):
-    """`index.md`, `table.csv`, `robustness.csv` and figures."""
+    """`results.md`, `table.csv`, `robustness.csv` and figures."""
     found = read(records)
     if not found:
         print(f"{records}: no dataset is complete for any seed yet", flush=True)
@@ -96,7 +96,7 @@ def texts(records, output, table, curves):
     recipe = os.path.relpath(Path(__file__).parent / "README.md", output)
     page = words.report(table, curves, Path(recipe).as_posix())
     return {
-        "index.md": f"{page}\n<!-- drawn from records {digest.hexdigest()[:16]} -->\n",
+        "results.md": f"{page}\n<!-- of the records {digest.hexdigest()[:16]} -->\n",
         "table.csv": _csv(FIELDS, table),
         "robustness.csv": _csv(CURVE_FIELDS, curves),
     }

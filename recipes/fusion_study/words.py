@@ -63,16 +63,16 @@ def introduction(table, recipe):
 
 def summary(of):
     """A row for each dataset: which fusions are surely better or worse than what."""
-    head = "| dataset | seeds | best alone | fusions better than it | and worse "
+    head = "| dataset | best alone | fusions better than it | and worse "
     head += f"| better than `{study.REFERENCE}` | and worse |"
-    lines = [head, "| --- | --: |" + " --- |" * 5]
+    lines = [head, "|" + " --- |" * 6]
     for dataset, rows in of.items():
         fusions = [row for row in rows if row["kind"] == "fusion"]
         others = [row for row in fusions if row["model"] != study.REFERENCE]
         best = [f"`{row['model']}`" for row in rows if is_best_alone(row)]
         over = divided(fusions, "over_alone") if best else {}
         against = divided(others, "difference")
-        cells = [dataset, str(rows[0]["seeds"]), ", ".join(best)]
+        cells = [dataset, ", ".join(best)]
         for found, count in (over, len(fusions)), (against, len(others)):
             for side in ("better", "worse"):
                 names = found.get(side, [])

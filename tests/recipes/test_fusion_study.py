@@ -160,7 +160,7 @@ def test_from_training_to_the_report(corpus, tmp_path, monkeypatch, capsys):
         rows = {row["model"]: row for row in csv.DictReader(file)}
     assert list(rows) == ["concat", "lmf", "image", "sound"]
     assert float(rows["lmf"]["time_ratio"]) > 0
-    text = (made / "index.md").read_text()
+    text = (made / "results.md").read_text()
     assert "## digits" in text and "| misalignment | sound | 8 |" in text
     assert (made / "scores.png").stat().st_size > 0
     assert (made / "robustness_digits.png").stat().st_size > 0
@@ -232,9 +232,9 @@ def test_numbers_and_words_of_the_report(tmp_path):
     assert rows["atd"]["difference_interval"] == pytest.approx(0.01 * half)
     assert rows["atd"]["time_ratio"] == 2.5
     assert "over_alone" not in rows["series"]
-    text = (tmp_path / "report" / "index.md").read_text()
+    text = (tmp_path / "report" / "results.md").read_text()
     # Neither is surely better than `series`, which is the best alone by default.
-    assert "| etth1 | 3 | `series` | none | none | all | none |" in text
+    assert "| etth1 | `series` | none | none | all | none |" in text
     assert "Against `concat`: better `atd`; worse none; not told apart none." in text
     assert "not told apart `concat`, `atd`." in text
     assert "Undisturbed, `atd` is first." in text
@@ -255,7 +255,7 @@ def test_an_old_page_is_known(tmp_path):
     assert report.main(check) == 1
     found["atd"]["test"]["mse"] = 1.2
     (records / "etth1_seed0.json").write_text(json.dumps(found))
-    assert report.outdated(records, page) == ["index.md", "table.csv", "scores.png"]
+    assert report.outdated(records, page) == ["results.md", "table.csv", "scores.png"]
 
 
 def test_the_page_is_that_of_the_records():
