@@ -1,5 +1,7 @@
 """Scores of models on inputs that are disturbed more and more."""
 
+import math
+
 import numpy as np
 
 from keras_mmfusion.analysis._figure_class import figure_class
@@ -81,12 +83,12 @@ def plot_robustness(curves, title=None):
         lines, labels = axes.get_legend_handles_labels()
         handles |= dict(zip(labels, lines, strict=True))
     names = modalities if alone else models
-    rows = -(-len(names) // (2 * shape[1]))
+    rows = math.ceil(len(names) / (2 * shape[1]))
     figure.legend(
         [handles[name] for name in names],
         names,
         loc="outside lower center",
-        ncols=max(1, -(-len(names) // max(rows, 1))),
+        ncols=math.ceil(len(names) / rows),
         frameon=False,
         fontsize=9,
     )

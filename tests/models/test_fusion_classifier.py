@@ -8,10 +8,7 @@ import pytest
 import small
 from harness import assert_close
 
-from keras_mmfusion.layers import (
-    ATDFusion,
-    ConcatFusion,
-)
+from keras_mmfusion.layers import ATDFusion, ConcatFusion
 from keras_mmfusion.models import FUSIONS, FusionClassifier, get_fusion
 
 Y = np.array([0, 1, 2, 0])
