@@ -31,6 +31,9 @@ def scores(table):
         _dots(above, rows, "mean", "interval")
         above.set_xlabel(rows[0]["metric"], fontsize=9)
         others = [row for row in rows if "difference" in row]
+        if not others:
+            below.set_axis_off()
+            continue
         _dots(below, others, "difference", "difference_interval", times=True)
         below.axvline(0, color=GREY, ls=":", lw=1)
         below.set_xlabel(f"better than {study.REFERENCE} by", fontsize=9)
@@ -75,11 +78,13 @@ def _dots(axes, rows, key, interval, times=False):
 
 
 def _window(rows, key, interval):
-    """From the least to the most of the fusions, and a quarter of that besides."""
+    """From the least to the most of the fusions, and a quarter of that besides.
+
+    Where none is there, of all rows.
+    """
     ends = [
         row[key] + side * np.nan_to_num(row[interval])
-        for row in rows
-        if row["kind"] == "fusion"
+        for row in [row for row in rows if row["kind"] == "fusion"] or rows
         for side in (-1, 1)
     ]
     margin = 0.25 * max(np.ptp(ends), 1e-3)

@@ -241,6 +241,14 @@ def test_numbers_and_words_of_the_report(tmp_path):
     assert "| noise | a | 0 | `concat` |  | `atd` worse |" in text
 
 
+@pytest.mark.parametrize("alone", [{}, {"series": record(1.5, 2.5, 1.0)}])
+def test_a_report_of_no_fusion_but_the_reference(tmp_path, alone):
+    found = {"concat": record(1.0, 2.0, 2.0), **alone}
+    (tmp_path / "etth1_seed0.json").write_text(json.dumps(found))
+    report.write(tmp_path, tmp_path / "report")
+    assert report.outdated(tmp_path, tmp_path / "report") == []
+
+
 def test_an_old_page_is_known(tmp_path):
     """By its words, its tables, a figure that lacks, or records that are new."""
     records, page = tmp_path / "records", tmp_path / "page"
