@@ -3,71 +3,24 @@
 import csv
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
 import threading
 import time
 
-import keras
 import numpy as np
 import pytest
 from backends import once
 from cli_fakes import copy_excerpt
+from tune_files import command, write_arrays
 
 from keras_mmfusion import cli, presets
 from keras_mmfusion.cli import _tune_data, _tune_workers, tune
 from keras_mmfusion.models import BeatClassifier, FusionForecaster
-from keras_mmfusion.preprocessing import BeatPreprocessor
 
 pytest.importorskip("keras_tuner")
 pytestmark = once
-
-RANGES = ["fusion=concat,lmf", "dim=8", "encoder=dense", "encoder_dim=4:8"]
-LINE = [word for text in RANGES for word in ("--range", text)]
-LINE += ["--epochs", "2", "--batch-size", "8"]
-
-
-def write_arrays(path, **changes):
-    rng = np.random.default_rng(0)
-    arrays = {
-        "voice": rng.normal(size=(24, 4, 3)),
-        "text": rng.normal(size=(24, 5)),
-        "y": np.arange(24) % 3,
-        "groups": np.repeat(np.array(["a", "b", "c", "d", "e", "f"]), 4),
-        **changes,
-    }
-    np.savez(path, **{k: v for k, v in arrays.items() if v is not None})
-    return path
-
-
-@pytest.fixture
-def file(tmp_path):
-    return write_arrays(tmp_path / "data.npz")
-
-
-@pytest.fixture
-def output(tmp_path):
-    return tmp_path / "found"
-
-
-@pytest.fixture
-def refused(capsys):
-    def check(message, *words):
-        capsys.readouterr()
-        assert cli.main(["tune", *map(str, words)]) == 2
-        captured = capsys.readouterr()
-        lines = captured.err.strip().split("\n")
-        assert lines[-1].startswith("mmfusion: error: ")
-        assert captured.out == ""
-        assert re.search(message, lines[-1]), lines[-1]
-
-    return check
-
-
-def command(file, output, *words):
-    return ["tune", str(file), "--output", str(output), *LINE, *words]
 
 
 def rows_of(output):
@@ -150,26 +103,6 @@ def test_forecast(tmp_path, output):
     model = presets.load(str(output))
     assert isinstance(model, FusionForecaster) and model.horizon == 3
     assert float(rows_of(output)["0"]["val_mae"]) > 0
-
-
-@pytest.fixture(scope="module")
-def labeller(tmp_path_factory):
-    """A preset that labels beats by their rhythm and shape."""
-    keras.utils.set_random_seed(0)
-    model = BeatClassifier(
-        inputs={"rhythm": (16, 2), "shape": (16, 10)},
-        encoders={
-            "rhythm": keras.layers.Dense(4, name="rhythm_encoder"),
-            "shape": keras.layers.Dense(4, name="shape_encoder"),
-        },
-        classes=["N", "S", "V"],
-        fusion="concat",
-        dim=8,
-    )
-    model.preprocessor = BeatPreprocessor()
-    folder = tmp_path_factory.mktemp("preset") / "labeller"
-    presets.save(model, folder)
-    return folder
 
 
 def test_records_like_a_preset(tmp_path, output, labeller, capsys):
@@ -329,89 +262,3 @@ def test_ranges():
         "dropout": [0.1],
         "a/encoder": ["lstm"],
     }
-
-
-class TestRefused:
-    def test_arguments(self, file, output, refused, tmp_path):
-        words = (file, "--output", output)
-        refused(r"--epochs must be at least 1.*0", *words, "--epochs", 0)
-        refused(r"--seed must be 0 or more", *words, "--seed", -1)
-        refused(r"--range must be such as.*'dim'", *words, "--range", "dim")
-        refused(
-            r"of this search.*'film/encoder'", *words, "--range", "film/encoder=lstm"
-        )
-        refused(r"must be of.*'glue'", *words, "--range", "fusion=glue")
-        refused(r"from 2 to 6.*folds=9", *words, "--folds", 9)
-        refused(r"val_accuracy.*Received: val_mae", *words, "--objective", "val_mae")
-        refused(r"preset.*nothing_such", *words, "--preset-like", "nothing_such")
-        refused(r"letters, digits", file, "--output", tmp_path / "two words")
-        refused(r"--records is for a folder", *words, "--records", "101")
-        assert sorted(tmp_path.iterdir()) == [file]
-
-    @pytest.mark.parametrize(
-        "changes, message",
-        [
-            ({"y": None}, r"and y\. Received: \['groups', 'text', 'voice'\]"),
-            ({"voice": np.zeros((23, 4, 3))}, r"same samples.*'voice': 23"),
-            ({"y": np.zeros((24, 2))}, r"float64, shape \(24, 2\)"),
-            ({"y": np.zeros((24, 2, 2), int)}, r"y of shape \(24, 2, 2\)"),
-            ({"y": np.full(24, -1)}, "negative ones only"),
-            ({"groups": np.zeros((24, 2))}, r"groups.*\(24, 2\)"),
-            ({"text": np.array(["a"] * 24)}, "must be numbers.*text of dtype <U1"),
-            ({"text": np.array([None] * 24)}, "plain arrays"),
-            ({"groups": np.zeros(24)}, "groups.*two different"),
-            ({"voice": np.zeros((24, 4, 3, 2, 2, 2))}, "'voice' of shape"),
-        ],
-    )
-    def test_arrays(self, changes, message, tmp_path, output, refused):
-        file = write_arrays(tmp_path / "bad.npz", **changes)
-        refused(message, file, "--output", output)
-        assert not output.exists()
-
-    def test_files(self, file, output, refused, tmp_path, labeller):
-        refused(r"none\.npz is not there", tmp_path / "none.npz", "--output", output)
-        (tmp_path / "text.npz").write_text("no arrays")
-        refused("must be an .npz file", tmp_path / "text.npz", "--output", output)
-        np.save(tmp_path / "one.npy", np.zeros(3))
-        refused("must be an .npz file", tmp_path / "one.npy", "--output", output)
-        refused("needs --preset-like", tmp_path, "--output", output)
-        like = ("--output", output, "--preset-like", labeller)
-        refused("must hold WFDB records.*Received: none", tmp_path, *like)
-        refused(r"none for \['101'\]", tmp_path, *like, "--records", "101")
-        refused(r"as in the preset.*rhythm.*Received.*voice", file, *like)
-        rng = np.random.default_rng(0)
-        arrays = {"shape": rng.random((8, 16, 10)), "rhythm": rng.random((8, 16, 2))}
-        np.savez(tmp_path / "like.npz", y=np.arange(8), **arrays)
-        refused(r"outputs of the preset, \(16, 3\)", tmp_path / "like.npz", *like)
-
-    def test_another_search(self, file, output, refused, tmp_path):
-        few = ["--max-trials", "1"]
-        assert cli.main(command(file, output, *few)) == 0
-        refused(
-            "other epochs.*--force", *command(file, output, *few, "--epochs", 3)[1:]
-        )
-        changed = write_arrays(tmp_path / "other.npz", y=np.arange(24) % 2)
-        refused("other data", *command(changed, output, *few)[1:])
-        (output.with_name("found.search") / "search.json").unlink()
-        refused("no search of it", *command(file, output, *few)[1:])
-        assert cli.main(command(changed, output, *few, "--force")) == 0
-        other = tmp_path / "mine"
-        other.mkdir()
-        (other / "notes.txt").write_text("dear diary")
-        refused("is no preset", *command(file, other, *few)[1:])
-        assert (other / "notes.txt").exists()
-
-    def test_two_at_once(self, file, output, refused):
-        from keras_mmfusion.cli._tune_state import only_one
-
-        with only_one(output.with_name("found.search")):
-            refused("Another process searches", *command(file, output)[1:])
-
-    def test_nothing_can_be_trained(self, file, output, refused):
-        words = command(file, output, "--range", "learning_rate=1e38")
-        refused("No model.*in 1 trials", *words[1:], "--max-trials", "1")
-        refused(r"Three models in a row.*\(val_loss is no number\)", *words[1:])
-
-    def test_without_the_package(self, file, output, refused, monkeypatch):
-        monkeypatch.setitem(sys.modules, "keras_tuner", None)
-        refused(r"keras_mmfusion\[tuner\]", file, "--output", output)

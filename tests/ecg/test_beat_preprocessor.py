@@ -1,7 +1,6 @@
-"""From recordings to model inputs: on real beats, at any rate, with faults."""
+"""From recordings to model inputs: on real beats, at any rate."""
 
 import json
-import warnings
 from dataclasses import replace
 from itertools import pairwise
 
@@ -9,50 +8,23 @@ import keras
 import numpy as np
 import pytest
 from backends import once
+from excerpt_beats import (
+    BEFORE,
+    ECG,
+    FS,
+    LENGTH,
+    NAMES,
+    SHAPE,
+    STEP,
+    changed,
+    without_warnings,
+)
 from scipy.signal import butter, resample_poly, sosfilt, sosfilt_zi, sosfiltfilt
 
-from keras_mmfusion.cli.demo import EXCERPT
-from keras_mmfusion.datasets import ECGRecord, RecordError, mitbih, read_wfdb
+from keras_mmfusion.datasets import ECGRecord, RecordError, mitbih
 from keras_mmfusion.preprocessing import BeatPreprocessor
 
 pytestmark = once
-
-
-FS, STEP, BEFORE, LENGTH = 360, 2, 130, 128
-AFTER = LENGTH * STEP - BEFORE
-NAMES = ("ecg", "image", "rhythm", "shape")
-# What belongs to each of two leads.
-ECG = ([0, 2], [1, 3])
-SHAPE = (slice(0, 5), slice(5, 10))
-
-
-@pytest.fixture(scope="module")
-def record():
-    """Two and a half minutes of record 213: 274 beats in MLII and V1."""
-    return read_wfdb(EXCERPT, "atr")
-
-
-@pytest.fixture(scope="module")
-def offline(record):
-    return BeatPreprocessor()(record).modalities
-
-
-@pytest.fixture(scope="module")
-def past_only(record):
-    return BeatPreprocessor(causal=True)(record).modalities
-
-
-def without_warnings(preprocessor, record, **kwargs):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        return preprocessor(record, **kwargs)
-
-
-def changed(record, function):
-    """A copy whose signals went through `function`, in place."""
-    signals = record.signals.copy()
-    function(signals)
-    return replace(record, signals=signals)
 
 
 # The same by plain loops over beats.
@@ -257,96 +229,6 @@ def test_no_beats(record, beats):
         BeatPreprocessor()(replace(record, beats=beats))
 
 
-# Faults.
-
-
-def beats_inside(record, start, stop):
-    """Beats whose whole window lies inside, and those whose window touches."""
-    first, last = record.beats - BEFORE, record.beats + AFTER
-    return (first >= start) & (last <= stop), (last >= start) & (first < stop)
-
-
-@pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize(
-    "value,reason", [(np.nan, "missing samples"), (np.inf, "missing samples"),
-                     (0.0, "flat")],
-)  # fmt: skip
-def test_fault_in_every_lead_is_a_reason(record, value, reason, causal):
-    def spoil(signals):
-        signals[20_000:24_000] = value
-
-    spoilt = changed(record, spoil)
-    inputs = without_warnings(BeatPreprocessor(causal=causal), spoilt)
-    inside, touching = beats_inside(record, 20_000, 24_000)
-    assert inside.sum() > 10
-    assert set(inputs.reasons[inside]) == {reason}
-    assert set(inputs.reasons[~touching]) == {""}
-    for name in ("ecg", "image", "shape"):
-        assert np.isnan(inputs.modalities[name][inside]).all()
-        assert np.isfinite(inputs.modalities[name][~touching]).all()
-    assert np.isfinite(inputs.modalities["rhythm"]).all()
-
-
-@pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize("value", [np.nan, 0.0])
-@pytest.mark.parametrize("lead", [0, 1])
-def test_fault_in_one_lead_leaves_the_other(
-    record, offline, past_only, lead, value, causal
-):
-    def spoil(signals):
-        signals[20_000:24_000, lead] = value
-
-    spoilt = changed(record, spoil)
-    inputs = without_warnings(BeatPreprocessor(causal=causal), spoilt)
-    inside, _ = beats_inside(record, 20_000, 24_000)
-    full = past_only if causal else offline
-    assert not inputs.reasons.any()
-    ecg, shape = inputs.modalities["ecg"], inputs.modalities["shape"]
-    assert np.isnan(ecg[inside][..., ECG[lead]]).all()
-    assert np.isnan(shape[inside][:, SHAPE[lead]]).all()
-    assert np.array_equal(ecg[..., ECG[1 - lead]], full["ecg"][..., ECG[1 - lead]])
-    other = SHAPE[1 - lead]
-    assert np.array_equal(shape[:, other], full["shape"][:, other])
-
-
-@pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize("value", [np.nan, 0.0])
-def test_a_lead_without_any_signal(record, value, causal):
-    def spoil(signals):
-        signals[:, 1] = value
-
-    spoilt = changed(record, spoil)
-    inputs = without_warnings(BeatPreprocessor(causal=causal), spoilt)
-    assert not inputs.reasons.any()
-    assert np.isnan(inputs.modalities["ecg"][..., ECG[1]]).all()
-    assert np.isnan(inputs.modalities["shape"][:, SHAPE[1]]).all()
-    assert np.isfinite(inputs.modalities["ecg"][..., ECG[0]]).all()
-
-
-@pytest.mark.parametrize("causal", [False, True])
-def test_a_few_missing_samples_hardly_matter(record, offline, past_only, causal):
-    full = past_only if causal else offline
-
-    def spoil(signals):
-        # Between two beats, where the signal is low.
-        signals[record.beats[100] + 140 :][:4] = np.nan
-
-    inputs = BeatPreprocessor(causal=causal)(changed(record, spoil))
-    assert not inputs.reasons.any()
-    assert np.isfinite(inputs.modalities["ecg"]).all()
-    assert np.abs(inputs.modalities["ecg"] - full["ecg"]).max() < 0.5
-
-
-def test_missing_samples_at_the_start_are_no_step(record, past_only):
-    def spoil(signals):
-        signals += 5.0
-        signals[:1000] = np.nan
-
-    inputs = BeatPreprocessor(causal=True)(changed(record, spoil)).modalities["ecg"]
-    later = record.beats > 1000 + 2 * FS
-    assert np.abs(inputs - past_only["ecg"])[later, :, :2].max() < 0.2
-
-
 def test_template_is_the_median_of_the_good_beats(record):
     def spoil(signals):
         signals[30_000:40_000] = np.nan
@@ -380,64 +262,6 @@ def test_recording_shorter_than_the_filter(causal):
     record = ECGRecord("short", signals, ("II",), 360.0, np.array([50]))
     inputs = without_warnings(BeatPreprocessor(causal=causal), record)
     assert np.isfinite(inputs.modalities["ecg"][..., 0]).all()
-
-
-# Causality.
-
-
-def cut_off(record, last):
-    """The recording, but all different after the window of beat `last`."""
-    rng = np.random.default_rng(1)
-    end = record.beats[last] + AFTER
-    signals = record.signals.copy()
-    signals[end + 1 :] = 3 + rng.normal(size=signals[end + 1 :].shape)
-    later = np.arange(record.beats[last] + 100, len(signals) - 200, 217)
-    beats = np.append(record.beats[: last + 1], later)
-    return replace(record, signals=signals, beats=beats)
-
-
-# Within the first beats, and within and at the end of a block of the template.
-@pytest.mark.parametrize("last", [0, 1, 5, 15, 16, 100, 127, 200])
-def test_causal_inputs_do_not_know_the_future(record, past_only, last):
-    inputs = BeatPreprocessor(causal=True)(cut_off(record, last)).modalities
-    for name in NAMES:
-        assert np.array_equal(inputs[name][: last + 1], past_only[name][: last + 1])
-    assert not np.array_equal(inputs["ecg"][last + 1], past_only["ecg"][last + 1])
-
-
-def test_causal_inputs_do_not_know_the_future_of_missing_samples(record):
-    def spoil(signals):
-        signals[:40] = np.nan
-        for beat in record.beats[::7]:
-            signals[beat + 60 : beat + 75] = np.nan
-
-    spoilt = changed(record, spoil)
-    preprocessor = BeatPreprocessor(causal=True)
-    before = preprocessor(spoilt).modalities
-    after = preprocessor(cut_off(spoilt, 100)).modalities
-    assert np.isfinite(before["ecg"][2:]).all(), "gaps are too long to be filled"
-    for name in NAMES:
-        np.testing.assert_array_equal(before[name][:101], after[name][:101], name)
-
-
-def test_causal_inputs_at_another_rate_look_ahead_forty_milliseconds(record):
-    other = replace(record, fs=250.0)
-    end = other.beats[100] + round((AFTER / FS + 0.04) * 250)
-
-    def spoil(signals):
-        signals[end + 1 :] = 7
-
-    preprocessor = BeatPreprocessor(causal=True)
-    before = preprocessor(other).modalities
-    after = preprocessor(changed(other, spoil)).modalities
-    for name in NAMES:
-        assert np.array_equal(before[name][:101], after[name][:101]), name
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_offline_inputs_do_know_the_future(record, offline, name):
-    inputs = BeatPreprocessor()(cut_off(record, 200)).modalities[name]
-    assert np.abs(inputs[:201] - offline[name][:201]).max() > 1e-3
 
 
 def test_leads_as_modalities_of_their_own():

@@ -1,0 +1,181 @@
+"""Exports that fail leave nothing, and say what to do."""
+
+import math
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from exported_models import BACKEND, dense
+
+from keras_mmfusion import _export_formats, export
+from keras_mmfusion.export import _check, _export, _exported_model, _tf2onnx
+
+
+class Twin:
+    """Stands for the exported file, and is the Keras model with an error."""
+
+    model, error, batch_size = None, 0.0, None
+
+    def __init__(self, path):
+        self.path = path
+        assert Path(path).exists()
+
+    def __call__(self, inputs):
+        return _check.expected_outputs(Twin.model, inputs)[0] + Twin.error
+
+
+@pytest.fixture
+def faked(monkeypatch, model):
+    """An export that writes a few bytes, needs no package and is always right."""
+    monkeypatch.setattr(_export_formats, "missing_packages", lambda modules: [])
+    monkeypatch.setattr(_tf2onnx, "teach", lambda: None)
+    monkeypatch.setattr(_export, "ExportedModel", Twin)
+    monkeypatch.setattr(Twin, "model", model)
+    monkeypatch.setattr(
+        keras.Model, "export", lambda self, path, **kwargs: Path(path).write_text("new")
+    )
+    return monkeypatch
+
+
+def test_other_numbers_leave_nothing(model, tmp_path, faked):
+    faked.setattr(Twin, "error", 2e-5)
+    path = tmp_path / "deep" / "m.onnx"
+    with pytest.raises(export.ExportError, match=r"to 1e-05\. Received: .* 2e-05"):
+        export.export_model(model, path)
+    assert list(tmp_path.iterdir()) == []
+    report = export.export_model(model, path, tolerance=math.inf)
+    assert path.read_text() == "new" and report["difference"] > 1e-5
+    faked.setattr(Twin, "error", np.nan)
+    with pytest.raises(export.ExportError, match="difference of inf"):
+        export.export_model(model, path, overwrite=True)
+    assert [p.name for p in path.parent.iterdir()] == ["m.onnx"]
+
+
+def test_nan_compares_with_nothing(tmp_path, faked):
+    """A model of NaN alone would else be exported as right."""
+    broken = dense()
+    broken.set_weights([np.full_like(w, np.nan) for w in broken.get_weights()])
+    faked.setattr(Twin, "model", broken)
+    with pytest.raises(export.ExportError, match="NaN or infinity for every sample"):
+        export.export_model(broken, tmp_path / "m.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_keeps_what_was_there(model, tmp_path, faked):
+    path = tmp_path / "m.onnx"
+    path.write_text("old")
+    with pytest.raises(export.ExportError, match=r"must not exist yet.*overwrite=True"):
+        export.export_model(model, path)
+
+    def fail(self, path, **kwargs):
+        Path(path).write_text("half")
+        raise RuntimeError("no such\noperation")
+
+    faked.setattr(keras.Model, "export", fail)
+    with pytest.raises(export.ExportError, match=r"onnx by .* Received: no such oper"):
+        export.export_model(model, path, overwrite=True)
+    assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_replace(model, tmp_path, faked):
+    path = tmp_path / "m.onnx"
+    path.write_text("old")
+    export.export_model(model, path, overwrite=True)
+    assert path.read_text() == "new" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_only_a_saved_model_is_replaced(model, tmp_path, faked):
+    def write(self, path, **kwargs):
+        Path(path).mkdir()
+        Path(path, "saved_model.pb").write_text("new")
+
+    faked.setattr(keras.Model, "export", write)
+    faked.setattr(_export_formats, "check_backend", lambda format, backend: None)
+    for writer in ("jax", "torch", "tensorflow"):
+        faked.setitem(_export_formats.FORMATS["tf_saved_model"].writers, writer, ())
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("years of work")
+    arguments = {"format": "tf_saved_model", "overwrite": True}
+    with pytest.raises(export.ExportError, match="Only a SavedModel may be replaced"):
+        export.export_model(model, folder, **arguments)
+    (folder / "thesis.txt").rename(folder / "saved_model.pb")
+    export.export_model(model, folder, **arguments)
+    assert (folder / "saved_model.pb").read_text() == "new"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"format": "coreml"}, r"one of onnx, .* Received: format='coreml'"),
+        ({"path": "m.pb"}, r"must end in \.onnx\. Received"),
+        ({"path": "folder.onnx"}, "must be a file to write. Received: a folder"),
+        ({"batch_size": 0}, "positive number. Received: batch_size=0"),
+        ({"weights": "int4"}, "one of float32, int8. Received: weights='int4'"),
+        ({"weights": "int8"}, "written to LiteRT files by the backend tensorflow"),
+        ({"model": "small"}, "built Keras model with known inputs. Received: model='s"),
+    ],
+)
+def test_refused(model, tmp_path, faked, arguments, message):
+    (tmp_path / "folder.onnx").mkdir()
+    path = tmp_path / arguments.pop("path", "m.onnx")
+    with pytest.raises(export.ExportError, match=message):
+        export.export_model(**{"model": model, "path": path, **arguments})
+    assert [p.name for p in tmp_path.iterdir()] == ["folder.onnx"]
+
+
+def test_a_backend_that_cannot(model, tmp_path, monkeypatch):
+    format = _export_formats.FORMATS["litert"]
+    writers = {k: v for k, v in format.writers.items() if k != BACKEND}
+    other = next(iter(writers))
+    with pytest.raises(export.ExportError, match=f"Set KERAS_BACKEND={other}"):
+        fewer = _export_formats.Format("litert", ".tflite", writers, format.runtime)
+        monkeypatch.setitem(_export_formats.FORMATS, "litert", fewer)
+        export.export_model(model, tmp_path / "m.tflite", "litert")
+
+
+def test_a_package_that_is_missing(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(_export_formats.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"pip install .*onnxruntime$"):
+        export.export_model(model, tmp_path / "m.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_outputs_are_in_the_order_of_their_numbers():
+    names = [f"output_{i}" for i in range(12)]
+    assert sorted(sorted(names), key=_exported_model._number_last) == names
+    assert sorted(["y", "x"], key=_exported_model._number_last) == ["x", "y"]
+
+
+def test_what_is_no_exported_model(tmp_path):
+    with pytest.raises(export.ExportError, match="does not exist"):
+        export.ExportedModel(tmp_path / "m.onnx")
+    (tmp_path / "m.txt").write_text("")
+    with pytest.raises(export.ExportError, match=r"ends in \.onnx"):
+        export.ExportedModel(tmp_path / "m.txt")
+
+
+def test_garbage_is_no_exported_model(tmp_path):
+    pytest.importorskip("onnxruntime")
+    (tmp_path / "m.onnx").write_text("garbage")
+    with pytest.raises(
+        export.ExportError, match=r"that onnxruntime can run\. Received"
+    ):
+        export.ExportedModel(tmp_path / "m.onnx")
+
+
+def test_missing_is_missing_in_every_way(inputs):
+    ids = np.arange(6).reshape(2, 3)
+    samples, count = _check.with_missing({**inputs, "ids": ids})
+    assert count == 7
+    wave, calendar = samples["wave"][2:], samples["calendar"][2:]
+    assert np.isnan(wave[0]).all() and not np.isnan(calendar[0]).any()
+    assert np.isnan(calendar[1]).all() and not np.isnan(wave[1]).any()
+    assert np.isnan(wave[3][..., 0]).all() and not np.isnan(wave[3][..., 1]).any()
+    assert np.isnan(wave[4][..., 1]).all() and not np.isnan(wave[4][..., 0]).any()
+    assert np.isnan(wave[5][0]).all() and not np.isnan(wave[5][1:]).any()
+    assert np.isnan(wave[6]).all() and np.isnan(calendar[6]).all()
+    assert samples["ids"].dtype == ids.dtype and len(samples["ids"]) == 9
+    assert np.array_equal(samples["wave"][:2], inputs["wave"])
