@@ -92,7 +92,7 @@ class SegmentSampler(keras.utils.PyDataset):
         anchor_shares=None,
         temper=0.5,
         lead_dropout=0.2,
-        simulated_share=0.06,
+        simulated_share=0.15,
     ):
         super().__init__()
         self.modalities = modalities

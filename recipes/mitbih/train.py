@@ -17,6 +17,7 @@ import data
 import ectopic_rich
 import keras
 import numpy as np
+import other_atria
 import pretrain
 from scoring import seeds_of
 
@@ -32,7 +33,7 @@ import speed
 
 # What `--fusion` takes: fusions over all modalities, and each modality alone.
 VARIANTS = (*FUSIONS, *dict.fromkeys(architecture.MODALITIES + architecture.LEADS))
-ANCHOR_SHARES = {"interpatient": (0.25, 0.4, 0.25, 0.1)}
+ANCHOR_SHARES = {"interpatient": (0.35, 0.3, 0.25, 0.1)}
 STEPS = {"interpatient": 600, "random_nlrav": 4000, "random_aami5": 4000}
 STEPS_PER_EPOCH = 100
 
@@ -60,7 +61,9 @@ def run(args, recordings, preprocessor, seed, fold):
     folder.mkdir(parents=True, exist_ok=True)
     training, validation = split(args.protocol, recordings, fold)
     if args.protocol == "interpatient":
-        training += ectopic_rich.for_training(training, preprocessor, seed)
+        recorded = list(training)
+        for simulated in (ectopic_rich, other_atria):
+            training += simulated.for_training(recorded, preprocessor, seed)
         validation += ectopic_rich.for_validation(validation, preprocessor)
     classes = data.classes_of(args.protocol)
     keras.utils.set_random_seed(seed)
