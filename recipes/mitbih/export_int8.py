@@ -18,6 +18,7 @@ import argparse
 import json
 import math
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -26,12 +27,15 @@ import int8
 import keras
 import numpy as np
 import scoring
-from release import PRESETS, ZOO
+from release import PRESETS
 
 from keras_mmfusion import presets
 from keras_mmfusion.datasets import mitbih
 from keras_mmfusion.export import ExportedModel, export_preset
 from keras_mmfusion.preprocessing.beat_segments import BeatSegments
+
+sys.path.append(str(Path(__file__).parents[1]))
+import common
 
 PROTOCOL = "interpatient"
 NAMES = [name for name, (protocol, _) in PRESETS.items() if protocol == PROTOCOL]
@@ -42,7 +46,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("preset", choices=NAMES)
     parser.add_argument("--data", help="folder with mitdb/")
-    parser.add_argument("--zoo", default=str(ZOO))
+    parser.add_argument("--zoo", default=str(common.ZOO))
     parser.add_argument("--output", metavar="FILE", help="default: PRESET.int8.tflite")
     parser.add_argument("--records", nargs="+", default=mitbih.DS1, help="from DS1")
     parser.add_argument("--release", action="store_true", help="score DS2; write it")

@@ -40,7 +40,7 @@ PRESETS = {
     # Of the leads, as in the paper: reconstruction first.
     "cascade_mitbih": ("interpatient", "leads_cascade_pretrained"),
 }
-BASELINES = ("ecg", "image", "rhythm", "shape", "concat", "atd", "step")
+BASELINES = ("ecg", "image", "rhythm", "shape", "concat", "atd", "step", "zoom_shift")
 
 
 def main():
