@@ -88,10 +88,18 @@ def front_matter(metadata):
 
 
 def _results(metadata):
-    """Each protocol with its metrics, as entries of a model index."""
+    """Each protocol that the released weights were scored by, as a model index has it.
+
+    Values without the name of a protocol are of the first one; others were of models
+    of their own.
+    """
     released = metadata["baselines"].get("released_weights", {})
+    if not any(isinstance(values, dict) for values in released.values()):
+        released = {next(iter(metadata["metrics"]), ""): released}
     for protocol, measured in metadata["metrics"].items():
-        values = released.get(protocol, released)
+        if protocol not in released:
+            continue
+        values = released[protocol]
         names = [name for name in measured if name not in COUNTS]
         yield (
             protocol,

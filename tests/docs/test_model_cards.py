@@ -25,10 +25,14 @@ def metadata_of(path):
 def released(metadata):
     """`{(protocol, metric): value}` of the weights that are in the folder."""
     values = metadata["baselines"].get("released_weights", {})
+    protocols = list(metadata["metrics"])
+    if set(values).isdisjoint(protocols):
+        # Of one protocol; by the others, models of their own were scored.
+        values = {protocol: values for protocol in protocols[:1]}
     return {
-        (protocol, name): values.get(protocol, values)[name]
-        for protocol, measured in metadata["metrics"].items()
-        for name in measured
+        (protocol, name): values[protocol][name]
+        for protocol in values
+        for name in metadata["metrics"][protocol]
         if name not in COUNTS
     }
 
