@@ -52,11 +52,13 @@ def steady_beats(recording):
     intervals = np.diff(recording.times, prepend=np.nan)
     normal = (recording.labels == NORMAL) & np.isfinite(intervals)
     normal[1:] &= recording.labels[:-1] == NORMAL
-    waves = recording.modalities["image"]
-    normal &= np.isfinite(waves).all(axis=(1, 2))
     if normal.sum() < FEWEST:
         return None
-    found = SteadyBeats(waves[normal], intervals[normal])
+    waves = recording.modalities["image"][normal]
+    whole = np.isfinite(waves).all(axis=(1, 2))
+    if whole.sum() < FEWEST:
+        return None
+    found = SteadyBeats(waves[whole], intervals[normal][whole])
     spread = np.std(np.clip(found.intervals / found.usual, 0.5, 2))
     return found if spread <= 0.12 else None
 

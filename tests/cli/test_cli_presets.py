@@ -105,7 +105,8 @@ def test_verify_goes_on(capsys, broken):
     assert cli.main(["presets", "verify", broken, NAME]) == 2
     captured = capsys.readouterr()
     assert "config.json must have" in captured.err
-    assert f"{NAME} 1.1 on" in captured.out
+    version = presets.info(NAME)["version"]
+    assert f"{NAME} {version} on" in captured.out
 
 
 def test_address_without_a_hash(capsys):
