@@ -13,11 +13,11 @@ import sys
 from pathlib import Path
 
 import architecture
+import atrial_arrhythmia
 import data
 import ectopic_rich
 import keras
 import numpy as np
-import other_atria
 import pretrain
 from scoring import seeds_of
 
@@ -62,7 +62,7 @@ def run(args, recordings, preprocessor, seed, fold):
     training, validation = split(args.protocol, recordings, fold)
     if args.protocol == "interpatient":
         recorded = list(training)
-        for simulated in (ectopic_rich, other_atria):
+        for simulated in (ectopic_rich, atrial_arrhythmia):
             training += simulated.for_training(recorded, preprocessor, seed)
         validation += ectopic_rich.for_validation(validation, preprocessor)
     classes = data.classes_of(args.protocol)

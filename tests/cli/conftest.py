@@ -1,14 +1,25 @@
-"""What `mmfusion tune` is given, and how it refuses."""
+"""Presets that are not read; what `mmfusion tune` is given, and how it refuses."""
 
 import re
 
 import keras
 import pytest
+from cli_fakes import RuleModel
 from tune_files import write_arrays
 
 from keras_mmfusion import cli, presets
 from keras_mmfusion.models import BeatClassifier
 from keras_mmfusion.preprocessing import BeatPreprocessor
+
+
+@pytest.fixture
+def loaded(monkeypatch):
+    """Names of the presets that were loaded, none of which is really read."""
+    names = []
+    monkeypatch.setattr(
+        presets, "load", lambda name: names.append(name) or RuleModel(), raising=False
+    )
+    return names
 
 
 @pytest.fixture

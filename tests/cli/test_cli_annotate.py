@@ -7,21 +7,11 @@ from backends import once
 from cli_fakes import RuleModel, copy_excerpt, files_in, write_record
 from scipy.signal import resample_poly
 
-from keras_mmfusion import cli, presets
+from keras_mmfusion import cli
 from keras_mmfusion.cli.demo import EXCERPT
 from keras_mmfusion.datasets import read_wfdb
 
-pytestmark = once
-
-
-@pytest.fixture(autouse=True)
-def loaded(monkeypatch):
-    """Names of the presets that were loaded, none of which is really read."""
-    names = []
-    monkeypatch.setattr(
-        presets, "load", lambda name: names.append(name) or RuleModel(), raising=False
-    )
-    return names
+pytestmark = [once, pytest.mark.usefixtures("loaded")]
 
 
 def rows(path):

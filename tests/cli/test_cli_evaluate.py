@@ -5,22 +5,13 @@ import pytest
 from backends import once
 from cli_fakes import RuleModel, copy_excerpt, files_in, write_beats, write_record
 
-from keras_mmfusion import cli, presets
+from keras_mmfusion import cli
 from keras_mmfusion.cli.demo import EXCERPT
 from keras_mmfusion.datasets import read_wfdb
 from keras_mmfusion.datasets.mitbih import AAMI_CLASSES, aami_labels
 from keras_mmfusion.metrics import beat_metrics
 
-pytestmark = once
-
-
-@pytest.fixture(autouse=True)
-def loaded(monkeypatch):
-    names = []
-    monkeypatch.setattr(
-        presets, "load", lambda name: names.append(name) or RuleModel(), raising=False
-    )
-    return names
+pytestmark = [once, pytest.mark.usefixtures("loaded")]
 
 
 def numbers(path):

@@ -1,4 +1,4 @@
-"""`mmfusion tune`: what it writes, that it goes on, and what it refuses."""
+"""`mmfusion tune`: what it writes, and that it goes on."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""`mmfusion tune`: what it writes, that it goes on, and what it refuses."""
+"""`mmfusion tune`: what it refuses, and that nothing is written then."""
 
 import sys
 

@@ -8,8 +8,8 @@ import pytest
 from backends import once
 
 sys.path.append(str(Path(__file__).parents[2] / "recipes" / "mitbih"))
+import atrial_arrhythmia
 import data
-import other_atria
 import p_waves
 
 from keras_mmfusion.preprocessing import BeatPreprocessor
@@ -31,7 +31,7 @@ BEAT = np.stack([BEAT, -BEAT], axis=-1).astype("float32")
 def beats(count=400, jitter=0.02):
     rng = np.random.default_rng(0)
     times = 0.8 + jitter * rng.standard_normal(count)
-    return other_atria.SteadyBeats(np.repeat(BEAT[None], count, axis=0), times)
+    return atrial_arrhythmia.SteadyBeats(np.repeat(BEAT[None], count, axis=0), times)
 
 
 def recording(jitter=0.02, count=400, name="1"):
@@ -85,8 +85,8 @@ def test_early_beats_are_early_and_supraventricular():
     shares = []
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        waves, labels, intervals = other_atria.early(beats(), rng, BEAT)
-        assert len(waves) == len(labels) == len(intervals) >= other_atria.LENGTH
+        waves, labels, intervals = atrial_arrhythmia.early(beats(), rng, BEAT)
+        assert len(waves) == len(labels) == len(intervals) >= atrial_arrhythmia.LENGTH
         assert set(labels) == {N, S} and np.isfinite(waves).all()
         assert intervals[labels == S].max() < 0.8 < intervals[labels == N].max()
         after_a_run = (labels == N) & (np.roll(labels, 1) == S)
@@ -98,29 +98,31 @@ def test_early_beats_are_early_and_supraventricular():
 
 def test_fibrillating_beats_are_normal_at_any_time():
     rng = np.random.default_rng(0)
-    waves, labels, intervals = other_atria.fibrillating(beats(), rng)
-    assert set(labels) == {N} and len(waves) == len(intervals) == other_atria.LENGTH
+    waves, labels, intervals = atrial_arrhythmia.fibrillating(beats(), rng)
+    assert (
+        set(labels) == {N} and len(waves) == len(intervals) == atrial_arrhythmia.LENGTH
+    )
     assert intervals.std() / intervals.mean() > 0.1
     assert abs(np.corrcoef(intervals[1:], intervals[:-1])[0, 1]) < 0.15
 
 
 def test_only_normal_beats_of_a_steady_rhythm_are_used():
-    found = other_atria.steady_beats(recording())
+    found = atrial_arrhythmia.steady_beats(recording())
     # Neither ventricular beats nor those after them: eight of ten.
     assert len(found.waves) == 8 * 40
-    assert other_atria.steady_beats(recording(jitter=0.2)) is None
-    assert other_atria.steady_beats(recording(count=200)) is None
+    assert atrial_arrhythmia.steady_beats(recording(jitter=0.2)) is None
+    assert atrial_arrhythmia.steady_beats(recording(count=200)) is None
 
 
 def test_records_for_training():
     patients = [recording(name="1"), recording(0.2, name="2"), recording(name="3")]
     made, again, other = (
-        other_atria.for_training(patients, BeatPreprocessor(), seed)
+        atrial_arrhythmia.for_training(patients, BeatPreprocessor(), seed)
         for seed in (0, 0, 1)
     )
-    assert len(made) == 2 * sum(other_atria.COPIES.values())
+    assert len(made) == 2 * sum(atrial_arrhythmia.COPIES.values())
     assert {r.name for r in made} == {
-        f"{name} {kind}" for name in "13" for kind in other_atria.COPIES
+        f"{name} {kind}" for name in "13" for kind in atrial_arrhythmia.COPIES
     }
     for one, same, another in zip(made, again, other, strict=True):
         assert one.simulated and not one.held_out.any()
