@@ -81,16 +81,17 @@ class GramianAngularField(keras.layers.Layer):
         low = ops.min(x, axis=-2, keepdims=True)
         high = ops.max(x, axis=-2, keepdims=True)
         span = high - low
-        flat = ops.less_equal(span, 0.0)
-        span = ops.where(flat, 1.0, span)
+        flat = ops.less(span, 1e-30)
+        # Multiplied by: some compilers divide again for every pixel.
+        scale = 1.0 / ops.where(flat, 1.0, span)
         # 1 + x and 1 - x, halved: exact at both ends, where 1 - x² is not.
-        above, below = (x - low) / span, (high - x) / span
+        above, below = (x - low) * scale, (high - x) * scale
         cosine = above - below
         product = above * below
-        inside = ops.greater(product, 0.0)
-        sine = 2.0 * ops.sqrt(ops.where(inside, product, 1.0))
-        sine = ops.where(inside, sine, 0.0)
-        sine = ops.where(flat, 1.0, sine)
+        # Not the root of 0, whose gradient is infinite; that of a flat series is 1.
+        product = ops.where(ops.greater(product, 0.0), product, 1e-30)
+        product = ops.where(flat, 0.25, product)
+        sine = 2.0 * ops.sqrt(product)
 
         def rows(t):
             return ops.expand_dims(t, -2)
