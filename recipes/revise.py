@@ -50,10 +50,23 @@ def add_baselines(folder, groups, blocks, note):
         note: str, a sentence on these models, to stand under the table.
     """
     metadata = json.loads((folder / METADATA).read_bytes())
-    changed = copy.deepcopy(metadata)
-    baselines = changed.setdefault("baselines", {})
+    baselines = copy.deepcopy(metadata.get("baselines", {}))
     for group, models in groups.items():
         baselines.setdefault(group, {}).update(models)
+    retell(folder, baselines, blocks, note)
+
+
+def retell(folder, baselines, blocks, note=""):
+    """Replace the baselines in the metadata, and what the card says of them.
+
+    Args:
+        folder: `Path` of the preset.
+        baselines: dict, the new field of the metadata.
+        blocks: Functions of the metadata, each of which gives a part of the card.
+        note: str, a sentence to stand under the first part, once. Defaults to `""`.
+    """
+    metadata = json.loads((folder / METADATA).read_bytes())
+    changed = {**metadata, "baselines": baselines}
     card = (folder / CARD).read_text(encoding="utf-8")
     below = "" if note in card else f"\n{note}\n"
     for block in blocks:

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from keras_mmfusion.datasets.ecg_record import RecordError
+from keras_mmfusion.preprocessing.beat_alignment import alignment
 from keras_mmfusion.preprocessing.ecg_beats import LEAD_ORDER, MIN_FS
 
 DETECTOR = "xqrs"
@@ -16,6 +17,8 @@ _RATE = 360.0
 _CHUNK, _OVERLAP = 600.0, 10.0
 # Millivolts from trough to peak. XQRS adapts to any height, even that of noise.
 _SMALLEST = 0.05
+# A median of fewer beats is noise.
+_FEWEST = 16
 
 
 def detect_beats(record, lead=None, progress=None):
@@ -24,7 +27,8 @@ def detect_beats(record, lead=None, progress=None):
     The lead is resampled to 250-500 Hz if needed and searched in stretches of
     ten minutes, each of which learns its own thresholds. A detection is
     then moved to the largest deflection within 75 ms, up or down, where
-    annotators put it. Beats inside missing or flat stretches are dropped.
+    annotators put it; where R and S waves are equally large, to the same of them
+    in all beats. Beats inside missing or flat stretches are dropped.
 
     Args:
         record: `ECGRecord`. Its `beats` are not looked at.
@@ -68,7 +72,8 @@ def detect_beats(record, lead=None, progress=None):
         signal = resample_poly(signal, ratio.numerator, ratio.denominator)
         fs = fs * ratio.numerator / ratio.denominator
     found = _search(signal, fs, progress)
-    found = _refine(_band(signal[:, None], fs, 1.0, 40.0)[:, 0], found, fs)
+    filtered = _band(signal[:, None], fs, 1.0, 40.0)[:, 0]
+    found = _align(filtered, _refine(filtered, found, fs), fs)
     beats = np.rint(found * (record.fs / fs)).astype("int64")
     beats = np.unique(np.clip(beats, 0, len(raw) - 1))
     beats = beats[~unusable[beats]]
@@ -237,3 +242,18 @@ def _refine(filtered, beats, fs):
     best = np.abs(values).argmax(axis=1)
     tall = np.ptp(values, axis=1) >= _SMALLEST
     return around[np.arange(len(beats)), best][tall]
+
+
+def _align(filtered, beats, fs):
+    """Move beats whose R and S waves are equally large to where most are marked."""
+    if len(beats) < _FEWEST:
+        return beats
+    around = np.arange(-round(0.36 * fs), round(0.36 * fs) + 1)
+    for _ in range(2):  # The first template is of beats marked at several points.
+        index = np.clip(beats[:, None] + around, 0, len(filtered) - 1)
+        waves = filtered[index][..., None]
+        moves = alignment(waves, np.median(waves, axis=0), round(0.067 * fs))
+        if not moves.any():
+            break
+        beats = beats + moves
+    return beats

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import p_waves
-from data import INTERPATIENT_CLASSES, Recording
+from data import INTERPATIENT_CLASSES, simulated_recording
 
 NORMAL, EARLY = (INTERPATIENT_CLASSES.index(k) for k in "NS")
 COPIES = {"early": 4, "fibrillating": 4}
@@ -32,7 +32,9 @@ def for_training(recordings, preprocessor, seed):
                     made = early(beats, rng, medians[rng.integers(len(medians))])
                 else:
                     made = fibrillating(beats, rng)
-                simulated.append(_recording(f"{name} {kind}", *made, preprocessor))
+                simulated.append(
+                    simulated_recording(f"{name} {kind}", *made, preprocessor)
+                )
     return simulated
 
 
@@ -109,15 +111,3 @@ def fibrillating(beats, rng):
     before = np.concatenate([waves[:1], waves[:-1]])
     waves = p_waves.on_t_waves(p_waves.no_p_wave(waves, rng), before, intervals)
     return waves, np.full(LENGTH, NORMAL), intervals
-
-
-def _recording(name, waves, labels, intervals, preprocessor):
-    times = np.cumsum(intervals)
-    return Recording(
-        name,
-        preprocessor.describe(waves, times),
-        labels,
-        np.zeros(len(labels), bool),
-        times,
-        simulated=True,
-    )

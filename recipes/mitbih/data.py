@@ -28,6 +28,19 @@ class Recording:
     simulated: bool = False
 
 
+def simulated_recording(name, waves, labels, intervals, preprocessor):
+    """`Recording` of beats that were put together, `intervals` seconds before each."""
+    times = np.cumsum(intervals)
+    return Recording(
+        name,
+        preprocessor.describe(waves, times),
+        labels,
+        np.zeros(len(labels), bool),
+        times,
+        simulated=True,
+    )
+
+
 def classes_of(protocol):
     return {
         "interpatient": INTERPATIENT_CLASSES,

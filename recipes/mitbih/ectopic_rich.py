@@ -6,7 +6,7 @@ alone call such beats normal.
 """
 
 import numpy as np
-from data import INTERPATIENT_CLASSES, Recording
+from data import INTERPATIENT_CLASSES, simulated_recording
 
 KINDS = tuple(INTERPATIENT_CLASSES.index(k) for k in "SV")
 FEWEST = {"ectopic": 12, "normal": 50}
@@ -100,12 +100,5 @@ def simulate(recording, kind, preprocessor, rng, share=None, beats=400):
             )
 
     name = f"{recording.name} {INTERPATIENT_CLASSES[kind]} {share:.2f}"
-    waves, times = recording.modalities["image"][index], np.cumsum(intervals)
-    return Recording(
-        name,
-        preprocessor.describe(waves, times),
-        recording.labels[index],
-        np.zeros(len(index), bool),
-        times,
-        simulated=True,
-    )
+    waves, labels = recording.modalities["image"][index], recording.labels[index]
+    return simulated_recording(name, waves, labels, intervals, preprocessor)
