@@ -55,7 +55,7 @@ def text(facts):
         "The released weights, with the other modalities or the other lead set to "
         "missing.\n",
         _subset_table(facts),
-        *([detected_section(facts.released, facts.detected)] if facts.detected else []),
+        *([_detected_section(facts)] if facts.detected else []),
         *_paper_section(facts),
         "## Limits\n",
         "".join(f"- {line}\n" for line in limitations(facts)),
@@ -176,21 +176,30 @@ def _subset_table(facts):
     return "\n".join(rows) + "\n"
 
 
-def detected_section(released, detected):
-    """Released weights on annotated beats and on detected ones."""
-    rows = [
-        "| beats | accuracy | macro-F1, N S V | S F1 | V F1 |",
-        "|---|---|---|---|---|",
-    ]
-    for label, numbers in (("annotated", released), ("detected", detected)):
-        keys = ("accuracy", "macro_f1_nsv", "S_f1", "V_f1")
-        cells = " | ".join(f"{numbers[key]:.4f}" for key in keys)
-        rows.append(f"| {label} | {cells} |")
-    return (
-        "## With detected beats\n\nThe released weights on beats found by XQRS "
-        f"(Se {detected['detector_se']:.4f}, +P {detected['detector_ppv']:.4f} within "
-        "150 ms); missed and extra beats count as errors.\n\n" + "\n".join(rows) + "\n"
+def _detected_section(facts):
+    return "\n".join(
+        [
+            "## With detected beats\n",
+            f"The released weights on beats found by XQRS {detector(facts.detected)}; "
+            "missed and extra beats count as errors.\n",
+            "| beats | accuracy | macro-F1, N S V | S F1 | V F1 |",
+            "|---|---|---|---|---|",
+            scores_on("annotated", facts.released),
+            scores_on("detected", facts.detected) + "\n",
+        ]
     )
+
+
+def detector(scores):
+    """How many of the beats are found."""
+    se, ppv = scores["detector_se"], scores["detector_ppv"]
+    return f"(Se {se:.4f}, +P {ppv:.4f} within 150 ms)"
+
+
+def scores_on(beats, scores):
+    """The row of a kind of beats."""
+    keys = ("accuracy", "macro_f1_nsv", "S_f1", "V_f1")
+    return f"| {beats} | {' | '.join(f'{scores[key]:.4f}' for key in keys)} |"
 
 
 def _spread(value):

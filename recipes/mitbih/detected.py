@@ -24,6 +24,14 @@ sys.path.append(str(Path(__file__).parents[1]))
 import common
 from revise import retell
 
+# What a card says of them.
+PARTS = (
+    lambda metadata: card.detector(metadata["baselines"]["detected_beats"]),
+    lambda metadata: card.scores_on(
+        "detected", metadata["baselines"]["detected_beats"]
+    ),
+)
+
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -35,15 +43,8 @@ def main(argv=None):
         folder = Path(args.zoo) / name
         scores = detected_scores(presets.load(folder), args.data)
         baselines = presets.info(folder)["baselines"]
-        retell(folder, {**baselines, "detected_beats": scores}, [section_of])
+        retell(folder, {**baselines, "detected_beats": scores}, PARTS)
         print(f"{name}: {scores}", flush=True)
-
-
-def section_of(metadata):
-    """The part of a card that has the scores."""
-    baselines = metadata["baselines"]
-    released, detected = baselines["released_weights"], baselines["detected_beats"]
-    return card.detected_section(released, detected)
 
 
 @functools.cache
@@ -77,3 +78,7 @@ def detected_scores(model, data_dir=None, records=mitbih.DS2):
     for name, f1 in zip(metrics.classes, metrics.f1, strict=True):
         scores[f"{name}_f1"] = f1
     return {key: round(float(value), 4) for key, value in scores.items()}
+
+
+if __name__ == "__main__":
+    main()
