@@ -85,12 +85,18 @@ def retell(folder, baselines, blocks, note=""):
 
 def came_later(names, runs):
     """The sentence on models that were trained after a release."""
-    models = " and ".join(f"`{name}`" for name in names)
-    commands = " and ".join(f"`{run['command']}`" for run in runs)
+    models = listed(f"`{name}`" for name in names)
+    commands = listed(f"`{run['command']}`" for run in runs)
     return (
         f"{models} came later, with the same seeds and settings: {commands}, commit "
         f"{runs[0]['commit']}."
     )
+
+
+def listed(names):
+    """`a, b and c`."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def main():

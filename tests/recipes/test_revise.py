@@ -13,7 +13,7 @@ from keras_mmfusion import presets
 sys.path.append(str(Path(__file__).parents[2] / "recipes" / "mitbih"))
 
 import release
-from revise import add_baselines, revise
+from revise import add_baselines, listed, revise
 
 pytestmark = once
 
@@ -108,3 +108,9 @@ def test_a_card_without_the_table_stays(folder):
     with pytest.raises(SystemExit, match="0 times"):
         add_baselines(folder, groups, [lambda m: str(m.get("baselines"))], "Later.")
     assert contents(folder) == before
+
+
+def test_names_in_a_sentence():
+    assert listed(["a"]) == "a"
+    assert listed(name for name in "ab") == "a and b"
+    assert listed("abc") == "a, b and c"
