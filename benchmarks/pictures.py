@@ -124,6 +124,8 @@ def compiled(layer, x):
     import torch
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    # One lambda for all pictures, which would count as compiled too often.
+    torch._dynamo.config.recompile_limit = 64
     function = layer if smoke else torch.compile(lambda x: layer(x))
     x = torch.from_numpy(x)
 

@@ -264,7 +264,7 @@ class ATDEncoder(CompositeLayer):
             steps = self._filled_up(ops.cast(mask, "int32"))
             count = ops.shape(steps)[1] // self.patch
             steps = ops.reshape(steps, (ops.shape(steps)[0], count, self.patch))
-            mask = ops.max(steps, axis=-1) > 0
+            mask = ops.amax(steps, axis=-1) > 0
         if self.class_token:
             # Missing where all is.
             mask = ops.concatenate([ops.any(mask, axis=1, keepdims=True), mask], axis=1)

@@ -78,8 +78,8 @@ class GramianAngularField(keras.layers.Layer):
     def call(self, inputs):
         self._check(inputs.shape)
         x = segment_means(ops.cast(inputs, "float32"), self.image_size)
-        low = ops.min(x, axis=-2, keepdims=True)
-        high = ops.max(x, axis=-2, keepdims=True)
+        low = ops.amin(x, axis=-2, keepdims=True)
+        high = ops.amax(x, axis=-2, keepdims=True)
         span = high - low
         flat = ops.less(span, 1e-30)
         # Multiplied by: some compilers divide again for every pixel.
@@ -88,10 +88,10 @@ class GramianAngularField(keras.layers.Layer):
         above, below = (x - low) * scale, (high - x) * scale
         cosine = above - below
         product = above * below
-        # Not the root of 0, whose gradient is infinite; that of a flat series is 1.
+        # Not 0, where the root has no finite gradient; of a flat series the sine is 1.
         product = ops.where(ops.greater(product, 0.0), product, 1e-30)
         product = ops.where(flat, 0.25, product)
-        sine = 2.0 * ops.sqrt(product)
+        sine = 2.0 * _root(product)
 
         def rows(t):
             return ops.expand_dims(t, -2)
@@ -114,3 +114,14 @@ class GramianAngularField(keras.layers.Layer):
         config = super().get_config()
         config.update({"image_size": self.image_size, "method": self.method})
         return config
+
+
+def _root(x):
+    """Square root of positive numbers.
+
+    PyTorch's compiler keeps what has an exponential, and computes anything else anew
+    for every pixel.
+    """
+    if keras.backend.backend() == "torch":
+        return ops.exp(0.5 * ops.log(x))
+    return ops.sqrt(x)

@@ -94,8 +94,8 @@ class MarkovTransitionField(keras.layers.Layer):
 
     def _bins(self, x):
         """Which bin each value is in, one-hot, with the gradient of soft bins."""
-        low = ops.min(x, axis=-1, keepdims=True)
-        span = ops.max(x, axis=-1, keepdims=True) - low
+        low = ops.amin(x, axis=-1, keepdims=True)
+        span = ops.amax(x, axis=-1, keepdims=True) - low
         if self.strategy == "uniform":
             shares = [i / self.num_bins for i in range(1, self.num_bins)]
             edges = low + span * ops.convert_to_tensor(shares, dtype="float32")

@@ -117,9 +117,9 @@ class PerStepEncoder(CompositeLayer):
             elif self.pooling == "mean":
                 x = ops.mean(x, axis=1)
             elif self.pooling == "max":
-                x = ops.max(x, axis=1)
+                x = ops.amax(x, axis=1)
             else:
-                x = ops.concatenate([ops.mean(x, axis=1), ops.max(x, axis=1)], axis=-1)
+                x = ops.concatenate([ops.mean(x, axis=1), ops.amax(x, axis=1)], axis=-1)
         steps = inputs.shape[1]
         steps = ops.shape(inputs)[1] if steps is None else steps
         x = ops.reshape(x, (-1, steps, x.shape[-1]))

@@ -83,7 +83,7 @@ class PeriodFold(keras.layers.Layer):
         if mask is None:
             return None
         steps = ops.expand_dims(ops.cast(mask, self.compute_dtype), -1)
-        return ops.max(self.call(steps), axis=(-2, -1)) > 0
+        return ops.amax(self.call(steps), axis=(-2, -1)) > 0
 
     def compute_output_shape(self, input_shape):
         check_series("PeriodFold", input_shape)

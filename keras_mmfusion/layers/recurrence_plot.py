@@ -128,7 +128,7 @@ class RecurrencePlot(keras.layers.Layer):
 
     def _compare(self, distance):
         if self.threshold == "distance":
-            limit = ops.max(distance, axis=(-3, -2), keepdims=True)
+            limit = ops.amax(distance, axis=(-3, -2), keepdims=True)
             limit = limit * (self.percentage / 100)
         elif self.threshold == "point":
             limit = ops.quantile(

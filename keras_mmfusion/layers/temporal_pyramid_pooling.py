@@ -79,7 +79,7 @@ class TemporalPyramidPooling(keras.layers.Layer):
         rows = ops.matmul(ops.cast(self._weights(valid), x.dtype), x)
         if self.global_max:
             least = ops.where(ops.expand_dims(valid, -1), x, ops.full_like(x, -np.inf))
-            largest = ops.max(least, axis=1, keepdims=True)
+            largest = ops.amax(least, axis=1, keepdims=True)
             anything = ops.any(valid, axis=1, keepdims=True)
             rows = ops.concatenate([rows, zero_where_masked(largest, anything)], axis=1)
         return ops.reshape(rows, (-1, *shape[1:]))
