@@ -10,6 +10,8 @@ from architecture import SIZES
 sys.path.append(str(Path(__file__).parents[1]))
 import common
 
+# Of the presets that are not 1.0.
+VERSIONS = {"convlstm_digits_second": "1.1"}
 PAPER = "Barnum et al. (arXiv:2011.07191)"
 TRAINED_WITH = {
     "incomplete": "without noise, one of the two missing in a fifth of the pairs",
@@ -49,7 +51,7 @@ def metadata(facts):
     """The fields of `metadata.json` that `presets.save` cannot know."""
     return {
         "name": facts.name,
-        "version": "1.0",
+        "version": VERSIONS.get(facts.name, "1.0"),
         "task": "classification",
         "inputs": {
             "image": {
