@@ -54,7 +54,8 @@ def small_png(figure, colours=256):
     figure.savefig(whole, format="png")
     # Others merge the lighter colours of a scale into grey.
     method = Image.Quantize.MAXCOVERAGE
-    few = Image.open(whole).convert("RGB").quantize(colours, method)
+    # Colours as means of what they stand for: a grey that is near to a colour is grey.
+    few = Image.open(whole).convert("RGB").quantize(colours, method, kmeans=1)
     few.save(small, format="png", optimize=True)
     return small.getvalue()
 
