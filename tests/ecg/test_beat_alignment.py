@@ -31,7 +31,6 @@ WIDE = np.stack([bump(TIME, 0.03, 0.06, -1.5)] * 2, axis=-1)
 def test_moved_beats_are_moved_back():
     moved = np.stack([np.roll(BEAT, by, axis=0) for by in range(-12, 13)])
     moves = alignment(moved, BEAT, 12)
-    # A beat that is hardly like that by a move is not told from noise.
     np.testing.assert_array_equal(moves, np.arange(-12, 13))
 
 

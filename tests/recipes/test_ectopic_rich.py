@@ -86,7 +86,9 @@ def test_validation_records_are_always_the_same():
     trained = [
         ectopic_rich.for_training(patients, BeatPreprocessor(), seed) for seed in (0, 1)
     ]
+    # Full of S beats; none of the patient who has V beats only.
     assert len(trained[0]) == ectopic_rich.COPIES
+    assert all(r.name.startswith("1 S ") for r in trained[0])
     assert any(
         not np.array_equal(a.times, b.times) for a, b in zip(*trained, strict=True)
     )
