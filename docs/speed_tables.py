@@ -1,4 +1,4 @@
-"""Tables of docs/benchmarks.md on streaming, and on what a device is used for."""
+"""Tables of docs/benchmarks.md that are not of one layer or model."""
 
 from draw_benchmarks import BACKENDS
 from make_results import table
@@ -25,6 +25,35 @@ def streaming(rows):
         cells.append([row["path"], beats, *sizes, speed, ratio])
     head = ["path", "beats", "first batch, MB", "at most, MB", "at the end, MB"]
     return table([*head, "beats/s", "beside in memory"], cells)
+
+
+def labelling(rows):
+    """Seconds of each stage, and how many times as long the plain loop takes."""
+    if not rows:
+        return NOT_YET
+    cells = []
+    for row in rows:
+        median, *ends = (_two(row[key]) for key in ("median", "min", "max"))
+        unit = "×" if row["unit"] == "x" else "s"
+        spread = f" ({'–'.join(ends)})" if int(row["runs"]) > 1 else ""
+        cells.append([row["stage"], f"{median} {unit}{spread}"])
+    return table(["stage", f"{int(rows[0]['beats']):,} beats"], cells)
+
+
+def importing(rows):
+    """Milliseconds of imports, and what this package adds to Keras."""
+    if not rows:
+        return NOT_YET
+    cells = [
+        [
+            BACKENDS[row["backend"]],
+            row["import"],
+            *(f"{1e3 * float(row[key]):.0f} ms" for key in ("median", "min", "max")),
+        ]
+        for row in rows
+        if row["import"] != "ratio"
+    ]
+    return table(["backend", "import", "median", "least", "most"], cells)
 
 
 def gpu(rows):

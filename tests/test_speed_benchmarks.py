@@ -1,4 +1,4 @@
-"""Benchmarks of devices and of streaming: what they count, and that they run."""
+"""Benchmarks that are not of one layer or model: what they count, that they run."""
 
 import csv
 import importlib
@@ -149,6 +149,18 @@ def test_streaming():
     assert all(float(row["ratio"]) == 1 for row in timed[:2])
 
 
+@only_on("jax")
+def test_label_database(data_dir):
+    command = [sys.executable, str(ROOT / "benchmarks" / "label_database.py")]
+    command += ["--records", "100", "--runs", "1", "--data", str(data_dir)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr[-2000:]
+    rows = {row["stage"]: row for row in csv.DictReader(io.StringIO(result.stdout))}
+    assert {row["beats"] for row in rows.values()} == {"2273"}
+    parts = sum(float(rows[name]["median"]) for name in ("read", "cut", "label"))
+    assert float(rows["all"]["median"]) == pytest.approx(parts, abs=0.02)
+
+
 @once
 def test_tables():
     tables = load("speed_tables")
@@ -164,3 +176,9 @@ def test_tables():
     row = {"path": "streamed", "times": "4", "beats": "400", "open_mb": "1.4"}
     row |= {"peak_mb": "20.2", "quarter_4_mb": "3", "ratio": ""}
     assert "| streamed | 4 × 100 | 1 | 20 | 3 |  |  |" in tables.streaming([row])
+    row = {"stage": "read", "median": "1.5", "min": "1.25", "max": "2", "unit": "s"}
+    text = tables.labelling([row | {"runs": "3", "beats": "4321"}])
+    assert "4,321 beats" in text and "| read | 1.50 s (1.25–2.00) |" in text
+    row = {"backend": "jax", "import": "added", "clock": "cpu", "median": "0.0815"}
+    text = tables.importing([row | {"min": "0.08", "max": "0.1"}])
+    assert "| JAX | added | 82 ms | 80 ms | 100 ms |" in text
