@@ -1,7 +1,8 @@
 """Time and memory of early fusion by a convolutional LSTM, beside Keras' own layer.
 
     python benchmarks/conv_lstm.py > conv_lstm.csv
-    python benchmarks/conv_lstm.py --filters 64 --batch 32 --steps 41    # the paper's
+    python benchmarks/conv_lstm.py --filters 64 --batch 32 --steps 41 --rolled \
+        --inputs "image and sound" --backends torch --turns 3          # the paper's
 
 Images of 28 x 28 with sounds of 201 bins. `ConvLSTM2D` of Keras computes the same where
 the image is repeated for every step, and the vector for every pixel, as further
@@ -11,6 +12,8 @@ the loop of Keras, `ratio` the median over the turns of a time over that of the
 reference. `forward` is `predict_on_batch`, `step` is `train_on_batch` with gradient
 descent. `first_s` is the processor time of the first call, which compiles. Of each
 number of `--steps` after the first, only our loop is measured, to see what grows.
+`--rolled` leaves out what is unrolled: at the paper's sizes each of these processes
+holds gigabytes.
 """
 
 import argparse
@@ -44,16 +47,18 @@ def main():
     for name in ("batch", "filters"):
         parser.add_argument(f"--{name}", type=int, default=SIZES[name])
     parser.add_argument("--steps", type=int, nargs="+", default=SIZES["steps"])
+    parser.add_argument("--rolled", action="store_true", help="only the loops")
     args = parser.parse_args()
     if args.here:
         return serve(**json.loads(args.here))
     sizes = SIZES | {n: getattr(args, n) for n in ("batch", "filters", "steps")}
     sizes, count = (SMOKE, 2) if args.smoke else (sizes, args.turns)
+    everyone = [who for who in EVERYONE if not (args.rolled and who[1])]
     table = turns.writer(FIELDS)
     for inputs in args.inputs:
         for backend in args.backends:
             for steps in sizes["steps"]:
-                who = EVERYONE if steps == sizes["steps"][0] else (OURS,)
+                who = everyone if steps == sizes["steps"][0] else (OURS,)
                 case = {"inputs": inputs, "sizes": {**sizes, "steps": steps}}
                 for row in measure(who, case, backend, count, args.threads):
                     table.writerow(row)
