@@ -15,6 +15,8 @@ from keras_mmfusion.presets import _metadata, _registry
 ROOT = _registry.shipped_directory()
 FOLDERS = sorted(path.parent for path in ROOT.glob("*/metadata.json"))
 LARGE = 100_000_000
+# What a preset with weights may cost whoever installs the package.
+PARAMETERS, BYTES = 500_000, 2 * 2**20
 
 
 def test_the_zoo_is_found():
@@ -42,7 +44,8 @@ def test_shipped_preset(folder):
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
 def test_nothing_is_taken_on_trust(folder):
     """Counted again here, without the code that `verify` is made of."""
-    metadata = json.loads((folder / "metadata.json").read_bytes())
+    text = (folder / "metadata.json").read_bytes()
+    metadata = json.loads(text)
     jsonschema.validate(metadata, _metadata.SCHEMA)
     found = {
         path.name: {
@@ -53,6 +56,9 @@ def test_nothing_is_taken_on_trust(folder):
         if path.name != "metadata.json"
     }
     assert metadata["files"] == found
+    if "model.weights.h5" in found:
+        assert metadata["parameters"] <= PARAMETERS
+        assert sum(file["bytes"] for file in found.values()) + len(text) <= BYTES
     with weights_of(metadata):
         model = presets.load(folder, load_weights=False)
     counted = sum(size_of(weight) for weight in model.weights)
