@@ -39,6 +39,8 @@ def section(facts):
             f"| {found['same_label']:.5f} | {found['mean_change']:.1e} "
             f"| {found['largest_change']:.1e} |"
         )
+    left_out = [SCHEMES[n] for n in SCHEMES if n not in facts["training_beats"]]
+    chosen += [f"\n{name}: does not run with these weights." for name in left_out]
     return "\n".join(
         [
             "## In 8 bits, as a LiteRT file\n",

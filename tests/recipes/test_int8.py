@@ -55,6 +55,7 @@ def test_metadata_and_card(folder):
     assert card(folder).startswith("# small\n\nA card.\n")
     assert "| int8 | 1 kB | 0.5000 | 0.5000 | 0.5000 | 0.4321 |" in card(folder)
     assert "the same label in both files is 0.98765." in card(folder)
+    assert "calibrated on DS1: does not run with these weights." in card(folder)
     once = card(folder)
     int8.write(folder, facts_of(folder))
     assert card(folder) == once
