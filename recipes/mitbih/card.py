@@ -13,6 +13,7 @@ from facts import (
     limitations,
     stage_1_gains,
 )
+from scoring import LINEAR
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
@@ -111,13 +112,19 @@ def baseline_table(models):
     heads = [METRIC_NAMES.get(key, key.replace("_f1", " F1")) for key in keys]
     rows = [f"| model | n | {' | '.join(heads)} |", "|---|---|" + "---|" * len(keys)]
     for name, metrics in models.items():
-        of = architecture.parse(name)
-        alone = of.fusion in of.modalities
-        label = f"{of.fusion} alone" if alone else f"{of.fusion}, all modalities"
-        label += ", reconstruction first" * of.pretrained
+        label = _label(name)
         cells = " | ".join(_spread(metrics[key]) for key in keys)
         rows.append(f"| {label} | {metrics['accuracy']['n']} | {cells} |")
     return "\n".join(rows) + "\n"
+
+
+def _label(name):
+    if name == LINEAR:
+        return "linear discriminants of single beats, no network"
+    of = architecture.parse(name)
+    alone = of.fusion in of.modalities
+    label = f"{of.fusion} alone" if alone else f"{of.fusion}, all modalities"
+    return label + ", reconstruction first" * of.pretrained
 
 
 def _gains(facts):

@@ -40,7 +40,8 @@ PRESETS = {
     # Of the leads, as in the paper: reconstruction first.
     "cascade_mitbih": ("interpatient", "leads_cascade_pretrained"),
 }
-BASELINES = ("ecg", "image", "rhythm", "shape", "concat", "atd", "step", "zoom_shift")
+ALONE = ("ecg", "image", "rhythm", "shape")
+BASELINES = (*ALONE, "concat", "atd", "step", "zoom_shift", scoring.LINEAR)
 
 
 def main():

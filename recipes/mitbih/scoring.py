@@ -14,12 +14,15 @@ import common
 
 # Models of as many seeds each: the mean of their probabilities, see `BeatEnsemble`.
 MEMBERS = {"interpatient": 3}
+# What is no network, see `linear.py`, and has no seeds.
+LINEAR = "linear"
 
 
 def seeds_of(protocol, variant, number):
     """Seeds of the members of model `number`; without ensembles this is the seed."""
     # Of the leads, single models: what is compared there are fusions.
-    members = 1 if variant.startswith("leads_") else MEMBERS.get(protocol, 1)
+    single = variant.startswith("leads_") or variant == LINEAR
+    members = 1 if single else MEMBERS.get(protocol, 1)
     return list(range(number * members, (number + 1) * members))
 
 
