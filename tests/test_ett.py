@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from backends import once
 
 from keras_mmfusion.datasets import RecordError, ett
 from keras_mmfusion.layers import NLinear
@@ -170,6 +171,40 @@ def test_scales_come_from_training_alone(tmp_path):
     np.testing.assert_array_equal(part[:, 0], scaled[:, 2])
     back = standard.inverse(part, columns=["c"])
     np.testing.assert_allclose(back[:, 0], values[:, 2], atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["standard", "minmax"])
+@pytest.mark.parametrize("constant", [0.1, 5.7, 33.3, 20.0])
+def test_a_constant_column_keeps_its_unit(method, constant):
+    """Neither the mean of equal values nor a sum such as 0.1 + 0.2 is exact."""
+    values = np.full((8640, 2), constant)
+    values[::2, 1] += np.spacing(constant)
+    scaler = SeriesScaler(method).fit(values)
+    assert scaler.scale.tolist() == [1, 1]
+    np.testing.assert_allclose(scaler(values + 0.5), 0.5, rtol=1e-6)
+    small = np.array([[1e-20], [3e-20]])
+    assert scaler.fit(small)(small).max() == 1, "small is not constant"
+
+
+@once
+@pytest.mark.parametrize("constant", [0.1, 5.7, 33.3])
+def test_a_constant_column_does_no_harm_to_another(constant):
+    """One that moves after training takes no part in the choice of a penalty."""
+    rng = np.random.default_rng(0)
+    load = 20 + 5 * np.sin(np.arange(600) * 0.26) + rng.normal(size=600)
+
+    def fit(value):
+        still = np.where(np.arange(600) < 400, value, value + 0.5)
+        values = np.stack([load, still], axis=1)
+        scaled = SeriesScaler().fit(values[:400])(values)
+        return NLinear(6).fit_closed_form(
+            *ett.windows(scaled, 24, 6, (0, 400)),
+            validation_data=ett.windows(scaled, 24, 6, (400, 600)),
+        )
+
+    expected, found = fit(20.0), fit(constant)
+    assert found["alpha"] == expected["alpha"]
+    assert found["validation_mse"] == pytest.approx(expected["validation_mse"])
 
 
 def test_wrong_uses_of_a_scaler():

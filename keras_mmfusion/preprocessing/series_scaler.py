@@ -53,15 +53,18 @@ class SeriesScaler:
     def fit(self, values):
         """Take center and scale from rows `(rows, columns)`; returns itself.
 
-        A column that is constant keeps its unit.
+        A column that is constant, but for rounding, keeps its unit.
         """
         values = np.asarray(values, "float64")
+        lowest, highest = values.min(axis=0), values.max(axis=0)
+        extent = highest - lowest
         if self.method == "standard":
             self.center, scale = values.mean(axis=0), values.std(axis=0)
         else:
-            self.center = values.min(axis=0)
-            scale = values.max(axis=0) - self.center
-        self.scale = np.where(scale > 0, scale, 1.0)
+            self.center, scale = lowest, extent
+        # The deviation of a constant such as 0.1 is not zero: its mean is rounded.
+        rounding = 8 * np.spacing(np.maximum(np.abs(lowest), np.abs(highest)))
+        self.scale = np.where(extent > rounding, scale, 1.0)
         return self
 
     def __call__(self, values, columns=None):
