@@ -54,19 +54,43 @@ def test_tables_that_are_not_there(tmp_path, monkeypatch):
         (3, "2016-07-01 01:00:00,1,2,3,4,x,6,7", "line 3, column LUFL.*'x'. 1 cell"),
         (3, "2016-07-01 01:00:00,1,2,3,,5,6,7", "line 3, column MULL.*''"),
         (3, "2016-07-01 01:00:00,1,2,3,nan,5,6,7", "line 3, column MULL.*'nan'"),
+        (3, "2016-07-01 01:00:00,1,2,1_0,4,5,6,7", "line 3, column MUFL.*'1_0'"),
         (5, "1 July 2016,1,2,3,4,5,6,7", "line 5: expected a time.*1 July"),
+        (5, "now,1,2,3,4,5,6,7", "line 5: expected a time.*'now'"),
+        (5, "2016-13-01,1,2,3,4,5,6,7", "line 5: expected a time.*'2016-13-01'"),
+        (5, "2016-07-01 03:00:00.9,1,2,3,4,5,6,7", "line 5: .*in whole seconds.*00.9"),
+        (5, "2016-07-01 03:00:00Z,1,2,3,4,5,6,7", "line 5: .*without an offset.*00Z"),
         (5, "2016-07-01 02:00:00,1,2,3,4,5,6,7", "line 5: .*03:00:00.*02:00:00"),
         (5, "2016-07-01 07:00:00,1,2,3,4,5,6,7", "line 5: .*03:00:00.*07:00:00"),
+        (5, "2016-06-01 07:00:00,1,2,3,4,5,6,7", "line 5: .*03:00:00.*Sort rows"),
+        (3, "2016-06-30 23:00:00,1,2,3,4,5,6,7", "line 3: .* a time after 2016-07-01T"),
         (1, "date,a,b,c,d,e,f,a", "Two columns"),
     ],
 )
-def test_damaged_tables(tmp_path, line, text, message):
+@pytest.mark.parametrize("blank", [0, 2])
+def test_damaged_tables(tmp_path, line, text, message, blank):
+    """The line is that of an editor, where there are blank ones too."""
     path = tmp_path / "table.csv"
     write_table(path)
     lines = path.read_text().splitlines()
     lines[line - 1] = text
+    lines[1:1] = [""] * blank
+    message = message.replace(f"line {line}", f"line {line + blank}")
     path.write_text("\n".join(lines))
     with pytest.raises(RecordError, match=message):
+        ett.read_series(path)
+
+
+def test_times_with_an_offset_stay_as_they_are_on_the_clock(tmp_path):
+    """By the clock, not in UTC, the hour of the day means the same to a model."""
+    path = tmp_path / "table.csv"
+    write_table(path)
+    expected, text = ett.read_series(path), path.read_text()
+    for offset in ("+02:00", "-0530", "Z", ".000"):
+        path.write_text(text.replace(":00,", f":00{offset},"))
+        np.testing.assert_array_equal(ett.read_series(path).times, expected.times)
+    path.write_text(text.replace(":00,", ":00+02:00,").replace("02:00,", "01:00,", 1))
+    with pytest.raises(RecordError, match=r"line 3: expected the offset \+01:00"):
         ett.read_series(path)
 
 

@@ -10,6 +10,7 @@ from test_forecast_inputs import preprocessor, table
 
 from keras_mmfusion import cli, presets
 from keras_mmfusion.analysis import Forecast, plot_forecast
+from keras_mmfusion.datasets import RecordError
 from keras_mmfusion.datasets.ett import SeriesTable
 from keras_mmfusion.models import FusionForecaster
 from keras_mmfusion.preprocessing import ConformalIntervals
@@ -95,6 +96,41 @@ def test_wrong_uses(model):
         model.forecast(made, horizon=9)
     with pytest.raises(ValueError, match="needs a model with a `preprocessor`"):
         FusionForecaster({"series": (48, 2)}, {}, 8).forecast(made)
+
+
+HOUR = np.timedelta64(1, "h")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t, v: v.__setitem__((399, 1), np.nan), "row 399.*OT.*nan. 1 cells"),
+        (lambda t, v: v[:, 0].fill(np.nan), "row 0.*load.*400 cells"),
+        (lambda t, v: v.__setitem__((5, 0), np.inf), "row 5.*load.*inf"),
+        (lambda t, v: v.__setitem__((5, 0), 1e300), "column load.*1e.300.* too large"),
+        (lambda t, v: t[200:].__iadd__(5 * HOUR), "row 200.*the time"),
+        (lambda t, v: t.__setitem__(slice(None), t[::-1].copy()), "row 1 .*time after"),
+        (lambda t, v: t.__setitem__(0, "NaT"), "row 1 .*Received"),
+    ],
+)
+def test_a_table_made_by_hand_is_checked_as_a_file_is(model, recwarn, change, message):
+    made = waves()
+    change(made.times, made.values)
+    with pytest.raises(RecordError, match=message):
+        model.forecast(made)
+    assert not recwarn.list
+
+
+def test_what_is_no_table(model):
+    made = waves()
+    for other in (
+        {"times": made.times[:-1]},
+        {"times": np.arange(400)},
+        {"values": made.values[:, 0]},
+        {"times": made.times[:1], "values": made.values[:1]},
+    ):
+        with pytest.raises(RecordError, match="two or more datetime64 times in made"):
+            model.forecast(replace(made, **other))
 
 
 def test_a_picture_has_what_was_known_and_what_comes(model):

@@ -12,6 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from keras_mmfusion.datasets._find import find_folder
+from keras_mmfusion.datasets._series import (
+    check_numbers,
+    check_times,
+    read_numbers,
+    read_times,
+)
 from keras_mmfusion.datasets.ecg_record import RecordError
 
 URL = "https://github.com/zhouhaoyi/ETDataset"
@@ -24,6 +30,8 @@ SPLITS = tuple(MONTHS)
 @dataclass(frozen=True)
 class SeriesTable:
     """Columns of numbers over evenly spaced times.
+
+    One that is made by hand is checked as that of a file is, when it is used.
 
     Attributes:
         name: str, such as `"ETTh1"`.
@@ -104,6 +112,8 @@ def read_series(path):
     Args:
         path: Path of the file. Its first line has the names of the columns; times
             are such as `2016-07-01 00:00:00`, with the same time from row to row.
+            Of one with an offset, such as `+02:00`, the time on the clock is kept;
+            all must have the same one.
 
     Returns:
         `SeriesTable`.
@@ -129,27 +139,35 @@ def read_series(path):
         raise RecordError(f"No table at {path}. Check the path and the name.")
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = [row for row in csv.reader(file) if row]
+            reader = csv.reader(file)
+            rows = [(reader.line_num, row) for row in reader if row]
     except (UnicodeDecodeError, csv.Error) as error:
         raise RecordError(
             f"{path} is not a CSV file in UTF-8 ({error}). Save it as one."
         ) from error
-    if len(rows) < 3 or len(rows[0]) < 2:
+    head = rows[0][1] if rows else []
+    if len(rows) < 3 or len(head) < 2:
         raise RecordError(
             f"Expected a line of names and two or more rows of a time and numbers in "
-            f"{path}. Received: {len(rows)} lines of {len(rows[0]) if rows else 0} "
-            "columns."
+            f"{path}. Received: {len(rows)} lines of {len(head)} columns."
         )
-    head, *rows = rows
-    for line, row in enumerate(rows, 2):
+    # Blank lines are left out of the rows, and count in the numbers of lines.
+    lines, rows = zip(*rows[1:], strict=True)
+
+    def where(row):
+        return f"{path}, line {lines[row]}"
+
+    for i, row in enumerate(rows):
         if len(row) != len(head):
             raise RecordError(
-                f"{path}, line {line}: expected {len(head)} cells, as in the first "
-                f"line. Received: {len(row)}."
+                f"{where(i)}: expected {len(head)} cells, as in the first line. "
+                f"Received: {len(row)}."
             )
-    times = _times(path, [row[0].strip() for row in rows])
-    values = _numbers(path, head, rows)
-    names = tuple(name.strip() for name in head[1:])
+    times = read_times([row[0].strip() for row in rows], where)
+    check_times(times, where)
+    names, cells = tuple(name.strip() for name in head[1:]), [row[1:] for row in rows]
+    values = read_numbers(cells)
+    check_numbers(values, names, where, cells)
     if len(set(names)) != len(names):
         raise RecordError(f"Two columns of {path} have one name: {', '.join(names)}.")
     return SeriesTable(path.stem, times, values, names)
@@ -240,55 +258,3 @@ def windows(values, lookback, horizon, rows, whole=True):
         return view.swapaxes(1, 2)
 
     return sliding(first - lookback, lookback), sliding(first, horizon)
-
-
-def _times(path, texts):
-    try:
-        times = np.array(texts, "datetime64[s]")
-    except ValueError:
-        line = next(i for i, text in enumerate(texts, 2) if not _is_time(text))
-        raise RecordError(
-            f"{path}, line {line}: expected a time such as 2016-07-01 00:00:00. "
-            f"Received: {texts[line - 2]!r}."
-        ) from None
-    steps = np.diff(times)
-    odd = np.flatnonzero((steps != steps[0]) | (steps <= np.timedelta64(0, "s")))
-    if len(odd):
-        line = int(odd[0]) + 3
-        raise RecordError(
-            f"{path}, line {line}: expected the time {times[line - 3] + steps[0]}, "
-            f"{steps[0].astype(int)} s after the one before, as in the rows above. "
-            f"Received: {times[line - 2]}. Fill gaps, and take out what is there twice."
-        )
-    return times
-
-
-def _is_time(text):
-    try:
-        np.datetime64(text, "s")
-    except ValueError:
-        return False
-    return True
-
-
-def _numbers(path, head, rows):
-    try:
-        values = np.array([row[1:] for row in rows], "float64")
-    except ValueError:
-        values = np.array([[_number(cell) for cell in row[1:]] for row in rows])
-    bad = np.argwhere(~np.isfinite(values))
-    if len(bad):
-        row, column = bad[0]
-        raise RecordError(
-            f"{path}, line {row + 2}, column {head[column + 1]}: expected a number. "
-            f"Received: {rows[row][column + 1]!r}. {len(bad):,} cells are not numbers; "
-            "fill them first."
-        )
-    return values
-
-
-def _number(cell):
-    try:
-        return float(cell)
-    except ValueError:
-        return float("nan")

@@ -263,7 +263,8 @@ class FusionForecaster(FusionModel):
 
         Raises:
             ValueError: The model has no preprocessor, or a shorter horizon.
-            RecordError: The table is too short, or lacks a column.
+            RecordError: The table is too short, lacks a column, or is not as
+                `read_series` would have it.
         """
         from keras_mmfusion.analysis.forecast import Forecast
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_mmfusion._serialization import register
+from keras_mmfusion.datasets._series import check_table
 from keras_mmfusion.datasets.ecg_record import RecordError
 from keras_mmfusion.datasets.ett import windows
 from keras_mmfusion.preprocessing.calendar import annual_phase, calendar_features
@@ -10,6 +11,8 @@ from keras_mmfusion.preprocessing.conformal_intervals import ConformalIntervals
 from keras_mmfusion.preprocessing.series_scaler import SeriesScaler
 
 MODALITIES = ("series", "image", "calendar", "phase")
+# Squares of what is larger are no float32.
+LARGEST = np.sqrt(np.finfo("float32").max)
 
 
 @register()
@@ -35,8 +38,9 @@ class SeriesPreprocessor:
         dict of arrays, a batch of one: what is known at the end of the table.
 
     Raises:
-        RecordError: The table lacks a column, is shorter than `lookback`, or has
-            another step from row to row.
+        RecordError: The table lacks a column, is shorter than `lookback`, has
+            another step from row to row, or times or values that `read_series`
+            refuses; or a value is too large.
 
     Example:
 
@@ -124,6 +128,7 @@ class SeriesPreprocessor:
         return table.times[-1] + np.arange(1, horizon + 1) * table.step
 
     def _scaled(self, table):
+        check_table(table)
         seconds = int(table.step / np.timedelta64(1, "s"))
         if self.step not in (None, seconds):
             raise RecordError(
@@ -131,7 +136,18 @@ class SeriesPreprocessor:
                 f"{seconds} s in {table.name}. Bring it to the same step first."
             )
         table = table.select(self.columns)
-        return self.scaler(table.values, self.columns)
+        with np.errstate(over="ignore"):
+            scaled = self.scaler(table.values, self.columns)
+        large = np.argwhere(~(np.abs(scaled) < LARGEST))
+        if len(large):
+            row, column = large[0]
+            raise RecordError(
+                f"{table.name} at {table.times[row]}, column {self.columns[column]}: "
+                "expected values like those of training. Received: "
+                f"{table.values[row, column]:g}, too large to calculate with. Correct "
+                "it first."
+            )
+        return scaled
 
     def _inputs(self, table, known, origins):
         x = {"series": known, "image": known}
