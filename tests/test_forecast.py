@@ -94,6 +94,9 @@ def test_wrong_uses(model):
         ConformalIntervals()(0.9)
     with pytest.raises(ValueError, match="from 1 to 8"):
         model.forecast(made, horizon=9)
+    for horizon in (2.5, "3"):
+        with pytest.raises(ValueError, match="a whole number from 1 to 8"):
+            model.forecast(made, horizon=horizon)
     with pytest.raises(ValueError, match="needs a model with a `preprocessor`"):
         FusionForecaster({"series": (48, 2)}, {}, 8).forecast(made)
 

@@ -274,10 +274,11 @@ class FusionForecaster(FusionModel):
                 "Received: preprocessor=None."
             )
         horizon = self.horizon if horizon is None else horizon
-        if not 1 <= horizon <= self.horizon:
+        whole = isinstance(horizon, (int, np.integer))
+        if not whole or not 1 <= horizon <= self.horizon:
             raise ValueError(
-                f"`horizon` must be from 1 to {self.horizon}, for which the model was "
-                f"made. Received: horizon={horizon}"
+                f"`horizon` must be a whole number from 1 to {self.horizon}, for which "
+                f"the model was made. Received: horizon={horizon!r}"
             )
         prepare = self.preprocessor
         scaled = self.predict(prepare(table), verbose=0)[0, :horizon]
