@@ -151,6 +151,17 @@ def test_a_picture_has_what_was_known_and_what_comes(model):
     assert len(known.get_ydata()) == 28
 
 
+def test_a_picture_of_one_step_shows_it(model):
+    """Neither a line nor a band of a single point is seen."""
+    forecast = model.forecast(waves(), horizon=1)
+    axis = plot_forecast(forecast, waves(), columns=["OT"]).axes[0]
+    assert axis.lines[1].get_marker() == "o"
+    ((low, high),) = axis.collections[0].get_segments()
+    assert (low[1], high[1]) == (forecast.lower[0, 1], forecast.upper[0, 1])
+    assert axis.collections[0].get_linewidth() > 1
+    assert axis.get_title() == "made: 1 step ahead"
+
+
 @pytest.fixture(scope="module")
 def preset(model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("presets") / "waves"

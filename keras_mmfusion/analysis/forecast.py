@@ -96,13 +96,16 @@ def plot_forecast(forecast, table=None, steps=None, columns=None):
             axis.plot(
                 table.times[shown], past, color=PAST, linewidth=1.2, label="known"
             )
+        # A line, or a band, of a single point would not be seen.
+        single = len(forecast.times) == 1
         if forecast.level is not None:
-            axis.fill_between(
+            draw = axis.vlines if single else axis.fill_between
+            draw(
                 forecast.times,
                 forecast.lower[:, column],
                 forecast.upper[:, column],
                 color=BAND,
-                linewidth=0,
+                linewidth=8 if single else 0,
                 label=f"{forecast.level:.0%} interval",
             )
         axis.plot(
@@ -110,16 +113,22 @@ def plot_forecast(forecast, table=None, steps=None, columns=None):
             forecast.values[:, column],
             color=LINE,
             linewidth=1.8,
+            marker="o" if single else None,
             label="forecast",
         )
         axis.set_ylabel(name)
         axis.grid(alpha=0.25)
         for side in ("top", "right"):
             axis.spines[side].set_visible(False)
-    axes[0].set_title(f"{forecast.name}: {len(forecast.times)} steps ahead")
+    axes[0].set_title(f"{forecast.name}: {steps_text(forecast)} ahead")
     axes[0].legend(loc="upper left", ncols=3, frameon=False, fontsize=9)
     figure.autofmt_xdate()
     return figure
+
+
+def steps_text(forecast):
+    """How many steps there are, as text."""
+    return f"{len(forecast.times)} step{'s' if len(forecast.times) > 1 else ''}"
 
 
 def _rows(table, forecast, steps):

@@ -84,9 +84,11 @@ def summary(table, forecast, lookback, args):
     """What was read and what comes, as lines of text."""
     import numpy as np
 
+    from keras_mmfusion.analysis.forecast import steps_text
+
     lines = [
         f"Table   {args.table}: {len(table.values):,} rows to {_text(table.times[-1])}",
-        f"Model   {args.preset}: {len(forecast.times)} steps of "
+        f"Model   {args.preset}: {steps_text(forecast)} of "
         f"{', '.join(forecast.columns)}",
     ]
     if forecast.level is not None:
