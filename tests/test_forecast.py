@@ -212,6 +212,8 @@ def test_the_command(preset, model, tmp_path, capsys):
         (["--horizon", "9"], "from 1 to 8"),
         (["--level", "0.8"], "must be one of"),
         (["--plot", "x.txt"], "a picture ends in"),
+        (["--output", "x.png", "--plot", "./x.png"], "Name a file for each"),
+        (["--output", "waves.csv", "--force"], "waves.csv is what is read"),
         (["--preset", "step_mitbih"], "a preset that forecasts"),
     ],
 )
@@ -222,6 +224,7 @@ def test_wrong_options(preset, tmp_path, monkeypatch, capsys, options, message):
     assert cli.main(command) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
+    assert len((tmp_path / "waves.csv").read_text().splitlines()) == 401
     assert [path.name for path in tmp_path.iterdir()] == ["waves.csv"]
 
 

@@ -10,29 +10,35 @@ from keras_mmfusion.datasets import RecordError
 
 
 @contextlib.contextmanager
-def staged(paths, force=False):
+def staged(paths, force=False, reads=()):
     """Write several files to temporaries, and move them in place together.
 
     Args:
         paths: List of paths of the files to write. Missing folders are made.
         force: bool. Whether files that exist may be replaced.
+        reads: Paths of files that are read, which are never replaced.
 
     Yields:
         List of temporary paths with the same names, beside the final ones.
         They are moved when the block ends, and removed when it raises.
 
     Raises:
-        RecordError: A file exists and `force` is not set, or its folder
-            cannot be written to. Raised before the block is entered.
+        RecordError: A file exists and `force` is not set, is one that is read,
+            or another output; or its folder cannot be written to. Raised before
+            the block is entered.
     """
     paths = [Path(path) for path in paths]
     for path in paths:
         if path.is_dir():
             raise RecordError(f"{path} is a folder. Name a file to write.")
+        if path.exists() and any(path.samefile(source) for source in reads):
+            raise RecordError(f"{path} is what is read. Name another file to write.")
         if path.exists() and not force:
             raise RecordError(
                 f"{path} exists. Add --force to replace it, or write elsewhere."
             )
+        if [other.resolve() for other in paths].count(path.resolve()) > 1:
+            raise RecordError(f"Two outputs are named {path}. Name a file for each.")
     made, rooms = [], {}
     try:
         for path in paths:

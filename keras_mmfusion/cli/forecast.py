@@ -48,7 +48,7 @@ def run(args):
 
     table = read_series(args.table)
     paths = [path for path in (args.output, args.plot) if path is not None]
-    with staged(paths, args.force) as parts:
+    with staged(paths, args.force, reads=[args.table]) as parts:
         model = load_model(args.preset)
         try:
             forecast = model.forecast(table, args.horizon, args.level)
