@@ -176,6 +176,35 @@ def finish(folder, facts):
     shutil.rmtree(folder / "backup", ignore_errors=True)
 
 
+def check_settings(folder, settings):
+    """Refuse a run that is complete, but was trained with other settings.
+
+    Args:
+        folder: `Path` of the run, with `settings` in its `run.json`.
+        settings: dict, option to value; some of them are enough.
+
+    Raises:
+        SystemExit: Of those that both know, one is another.
+    """
+    found = json.loads((folder / "run.json").read_text()).get("settings", {})
+    other = [k for k in settings if k in found and found[k] != settings[k]]
+    if other:
+        raise SystemExit(
+            f"error: {folder} was trained with {_options(other, found)}. Received: "
+            f"{_options(other, settings)}. Give what it was trained with, or choose "
+            "another --output."
+        )
+
+
+def _options(names, settings):
+    words = []
+    for name in names:
+        value = settings[name]
+        values = value if isinstance(value, list) else [value]
+        words += [f"--{name.replace('_', '-')}", *map(str, values)]
+    return " ".join(words)
+
+
 def write_whole(path, content):
     """Write a file that is whole or not there, whenever this is killed."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -30,6 +30,8 @@ FUSIONS = {
 ATTENDING = ("atd", "step", "zoom_shift")
 TRAINED = (*FUSIONS, "patches", "nlinear_adam")
 MODELS = (*NAIVE, *RIDGE, *TRAINED)
+# Those that look back by whole days.
+OF_DAYS = ("seasonal", *(name for name, seen in FUSIONS.items() if "image" in seen))
 DAY = 24
 WIDTH, HEADS, DROPOUT = 16, 4, 0.3
 
@@ -76,6 +78,17 @@ def build(name, task):
         name=name,
     )
     return model, tuple(names)
+
+
+def check(name, task):
+    """Refuse a model that sees whole days where less than one is known."""
+    day, lookback = task.table.steps_per_day, task.preprocessor.lookback
+    if name in OF_DAYS and lookback < day:
+        raise SystemExit(
+            f"error: {name} sees whole days of {day:g} steps. Received: --lookback "
+            f"{lookback}. Give a longer one, or name --models without "
+            f"{', '.join(OF_DAYS)}."
+        )
 
 
 def encoder_of(name, steps, steps_per_day):

@@ -35,6 +35,12 @@ class Task:
     features: str
     preprocessor: SeriesPreprocessor
     rows: dict
+    months: list
+
+    @property
+    def settings(self):
+        """What every model of a table has in common, by the names of the options."""
+        return {"lookback": self.preprocessor.lookback, "months": self.months}
 
     @cached_property
     def horizons(self):
@@ -50,22 +56,40 @@ class Task:
         )
 
 
-def load(features, csv=None, data_dir=None, lookback=None):
+def add_arguments(parser):
+    """The options of every script: which table, and what of it."""
+    parser.add_argument("--csv", help="a table of ETT's layout (default: ETTh1)")
+    parser.add_argument(
+        "--lookback", type=int, default=LOOKBACK, help="steps that are known"
+    )
+    parser.add_argument(
+        "--months",
+        type=int,
+        nargs=3,
+        default=list(ett.MONTHS.values()),
+        metavar=("TRAIN", "VALIDATE", "TEST"),
+        help="of 30 days, for each part of the table (default: 12 4 4)",
+    )
+    parser.add_argument("--data", help="folder with ett/")
+
+
+def load(features, csv=None, data_dir=None, lookback=LOOKBACK, months=None):
     """`Task` of all columns (`"M"`) or of the last one (`"S"`) of ETTh1 or a file."""
     table = ett.load_ett("ETTh1", data_dir) if csv is None else ett.read_series(csv)
     if features == "S":
         table = table.select(table.columns[-1:])
-    rows = ett.split_rows(table)
+    months = months or list(ett.MONTHS.values())
+    rows = ett.split_rows(table, dict(zip(ett.SPLITS, months, strict=True)))
     scaler = SeriesScaler(columns=table.columns).fit(
         table.values[slice(*rows["train"])]
     )
     prepare = SeriesPreprocessor(
         scaler,
-        lookback or LOOKBACK,
+        lookback,
         MODALITIES,
         step=table.step / np.timedelta64(1, "s"),
     )
-    return Task(table, features, prepare, rows)
+    return Task(table, features, prepare, rows, months)
 
 
 class Batches(keras.utils.PyDataset):

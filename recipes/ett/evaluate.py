@@ -15,24 +15,26 @@ import data
 import keras
 import numpy as np
 import scoring
-from train import blank_of, select, without
+from train import blank_of, folder_of, select, without
 
 from keras_mmfusion.metrics import forecast_metrics
 from keras_mmfusion.preprocessing import ConformalIntervals
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
+import resuming
 
 
 def main(argv=None):
     args = parse_arguments(argv)
     for features in args.features:
-        task = data.load(features, args.csv, args.data, args.lookback)
-        folder = Path(args.output, task.table.name, features)
+        task = data.load(features, args.csv, args.data, args.lookback, args.months)
+        folder = folder_of(args.output, task)
         for run in sorted(file.parent for file in folder.glob("*/seed*/run.json")):
             if not (run / "test.json").exists():
                 keras.backend.clear_session()
-                (run / "test.json").write_text(json.dumps(score(run, task), indent=2))
+                found = json.dumps(score(run, task), indent=2)
+                resuming.write_whole(run / "test.json", found.encode())
                 print(f"{run}: scored", flush=True)
         print_table(scoring.read_runs(folder))
 
@@ -63,6 +65,7 @@ def score(run, task):
 
 def trained(run, task):
     """The model of a run, and the names of its inputs."""
+    resuming.check_settings(run, task.settings)
     model, names = architecture.build(run.parent.name, task)
     model.load_weights(run / "model.weights.h5")
     return model, names
@@ -135,9 +138,7 @@ def parse_arguments(argv=None):
     parser.add_argument(
         "--features", nargs="+", choices=data.FEATURES, default=data.FEATURES
     )
-    parser.add_argument("--csv", help="a table of ETT's layout (default: ETTh1)")
-    parser.add_argument("--lookback", type=int, help="steps that are known")
-    parser.add_argument("--data", help="folder with ett/")
+    data.add_arguments(parser)
     parser.add_argument("--output", default="runs/ett")
     return parser.parse_args(argv)
 

@@ -30,23 +30,46 @@ import speed
 MONTHS = 4
 # Penalties of ridge regression that are tried; see the README.
 ALPHAS = (0, 1e-3, 1e-2, 1e-1)
+# Options of what is trained by steps.
+BUDGET = ("epochs", "patience", "steps_per_epoch", "batch_size", "learning_rate")
 
 
 def main(argv=None):
     args = parse_arguments(argv)
     devices.begin(args)
     speed.set_up(args)
-    for features in args.features:
-        task = data.load(features, args.csv, args.data, args.lookback)
+    tasks = [
+        data.load(features, args.csv, args.data, args.lookback, args.months)
+        for features in args.features
+    ]
+    for task in tasks:
+        check(args, task)
+    for task in tasks:
         for seed in args.seeds:
             for name in args.models:
                 if seed == min(args.seeds) or name in architecture.TRAINED:
                     run(args, task, name, seed)
 
 
+def check(args, task):
+    """Refuse what cannot be trained, or not be compared with what is there."""
+    for name in args.models:
+        architecture.check(name, task)
+    folder = folder_of(args.output, task)
+    for file in sorted(folder.glob("*/seed*/run.json")):
+        name = file.parts[-3]
+        resuming.check_settings(file.parent, settings_of(args, task, name))
+
+
+def settings_of(args, task, name):
+    """What a run depends on, besides its table, model and seed."""
+    of_steps = BUDGET if name in architecture.TRAINED else ()
+    return {**task.settings, **{option: getattr(args, option) for option in of_steps}}
+
+
 def run(args, task, name, seed):
     """Fit one model, or leave it if it is there already."""
-    folder = folder_of(args.output, task, name, seed)
+    folder = folder_of(args.output, task) / name / f"seed{seed}"
     if (folder / "run.json").exists():
         print(f"{folder}: complete", flush=True)
         return
@@ -90,6 +113,7 @@ def run(args, task, name, seed):
             "backend": keras.backend.backend(),
             "keras": keras.__version__,
             "lookback": task.preprocessor.lookback,
+            "settings": settings_of(args, task, name),
             "parameters": model.count_params(),
             "seconds": round(time.time() - start),
             **facts,
@@ -129,7 +153,12 @@ def train(args, model, name, parts, seed, folder):
             validation_data=devices.shares(validation, args),
             shuffle=False,
             verbose=2 if args.quiet else 1,
-            callbacks=[resuming.EpochOf(training), stop, checkpoint],
+            callbacks=[
+                resuming.EpochOf(training),
+                stop,
+                *([keras.callbacks.TensorBoard(folder)] if args.tensorboard else []),
+                checkpoint,
+            ],
         )
     return checkpoint, stop.best_epoch + 1
 
@@ -150,8 +179,9 @@ def select(windows, names):
     return {name: x[name] for name in names}, y
 
 
-def folder_of(output, task, name, seed):
-    return Path(output) / task.table.name / task.features / name / f"seed{seed}"
+def folder_of(output, task):
+    """Where the runs of a table and its columns are."""
+    return Path(output, task.table.name, task.features)
 
 
 def parse_arguments(argv=None):
@@ -172,8 +202,7 @@ def parse_arguments(argv=None):
         help=f"of {', '.join(architecture.MODELS)} (default: all)",
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=range(3))
-    parser.add_argument("--csv", help="a table of ETT's layout (default: ETTh1)")
-    parser.add_argument("--lookback", type=int, help="steps that are known")
+    data.add_arguments(parser)
     parser.add_argument("--epochs", type=int, default=10, help="at most")
     parser.add_argument("--patience", type=int, default=2, help="epochs")
     parser.add_argument("--steps-per-epoch", type=int, help="default: all windows")
@@ -181,8 +210,8 @@ def parse_arguments(argv=None):
     parser.add_argument("--learning-rate", type=float, default=3e-4)
     speed.add_arguments(parser)
     devices.add_arguments(parser)
-    parser.add_argument("--data", help="folder with ett/")
     parser.add_argument("--output", default="runs/ett")
+    parser.add_argument("--tensorboard", action="store_true")
     parser.add_argument("--quiet", action="store_true", help="one line an epoch")
     parser.add_argument("--smoke", action="store_true", help="a minute, on the CPU")
     args = parser.parse_args(argv)

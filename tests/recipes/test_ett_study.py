@@ -20,7 +20,7 @@ SHORT = ("--lookback", "48")
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
-    return write_table(tmp_path_factory.mktemp("ett") / "made.csv")
+    return write_table(tmp_path_factory.mktemp("ett") / "ETTh1.csv")
 
 
 @pytest.fixture(autouse=True)
@@ -81,11 +81,11 @@ def test_from_training_to_presets(table, tmp_path, capsys, monkeypatch):
     evaluate.main(shared)
     assert scored == {p: p.stat().st_mtime_ns for p in scored}, "scored anew"
     assert before == {p: p.stat().st_mtime_ns for p in before}, "changed a run"
-    of_s = runs / "made" / "S"
+    of_s = runs / "ETTh1" / "S"
     facts, found = scoring.read_facts(of_s), scoring.read_runs(of_s)
     assert set(found) == set(architecture.MODELS)
     assert {len(found[m]) for m in architecture.TRAINED} == {1}
-    assert len(scoring.read_runs(runs / "made" / "M")["atd"]) == 2
+    assert len(scoring.read_runs(runs / "ETTh1" / "M")["atd"]) == 2
 
     # A fusion is never worse than its linear part where it was shrunk.
     for name in architecture.FUSIONS:
@@ -114,7 +114,7 @@ def test_from_training_to_presets(table, tmp_path, capsys, monkeypatch):
     for name, (features, model_name) in release.PRESETS.items():
         presets.verify(zoo / name)
         metadata = presets.info(zoo / name)
-        folder = runs / "made" / features
+        folder = runs / "ETTh1" / features
         seeds = scoring.read_facts(folder)[model_name]
         chosen = metadata["recipe"]["seed"]
         errors = {s: scoring.validation_error(of) for s, of in seeds.items()}
@@ -167,13 +167,44 @@ def test_a_killed_run_goes_on(table, tmp_path, monkeypatch):
 
         patch.setattr(train, "forecast_metrics", stop)
         train.main([*options, "--output", str(tmp_path / "cut")])
-    run = tmp_path / "cut" / "made" / "S" / "nlinear_adam" / "seed0"
+    run = tmp_path / "cut" / "ETTh1" / "S" / "nlinear_adam" / "seed0"
     assert not (run / "run.json").exists()
     train.main([*options, "--output", str(tmp_path / "cut")])
-    whole = tmp_path / "whole" / "made" / "S" / "nlinear_adam" / "seed0"
+    whole = tmp_path / "whole" / "ETTh1" / "S" / "nlinear_adam" / "seed0"
     ours, theirs = (
         json.loads((r / "run.json").read_text())["validation"] for r in (run, whole)
     )
     assert ours["96"] == pytest.approx(theirs["96"], rel=1e-5)
     with open(run / "train_log.csv", newline="") as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1"]
+    # Nor is one of other settings taken for it, by any script.
+    more = [*options, "--output", str(tmp_path / "cut")]
+    with pytest.raises(SystemExit, match=r"with --epochs 2\. Received: --epochs 3"):
+        train.main([*more, "--epochs", "3", "--models", "nlinear"])
+    shorter = [*options[:4], "--lookback", "24", "--output", str(tmp_path / "cut")]
+    for script in (train, evaluate):
+        with pytest.raises(SystemExit, match=r"--lookback 48.*Received: --lookback 24"):
+            script.main(shorter)
+    assert [file.name for file in run.parents[1].iterdir()] == ["nlinear_adam"]
+
+
+@once
+def test_a_table_of_a_few_months(table, tmp_path, capsys):
+    """Parts of one's own, the same in training and in scoring."""
+    short = tmp_path / "ETTh3.csv"
+    short.write_text("".join(table.open().readlines()[: 4 * 720 + 1]))
+    shared = ["--csv", str(short), "--features", "S", "--output", str(tmp_path)]
+    shared += ["--months", "2", "1", "1", "--lookback", "48"]
+    train.main([*shared, "--models", "persistence", "seasonal"])
+    evaluate.main(shared)
+    assert "seasonal" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match=r"--months 2 1 1\. Received: --months 1 1 1"):
+        train.main([*shared, "--models", "linear", "--months", "1", "1", "1"])
+
+
+def test_a_look_back_of_less_than_a_day(table, tmp_path):
+    options = ["--csv", str(table), "--lookback", "12", "--output", str(tmp_path)]
+    for name in ("seasonal", "atd"):
+        with pytest.raises(SystemExit, match=f"{name} sees whole days of 24 steps"):
+            train.main([*options, "--models", "persistence", name])
+    assert not list(tmp_path.iterdir())
