@@ -4,23 +4,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import papers
+
 sys.path.append(str(Path(__file__).parents[1]))
 import common
 
-PAPERS = {
-    "source": "Qin et al., step fusion and zoom and shift, on ETT: horizon, columns, "
-    "split and scale are not stated",
-    "short": {"mae": 0.058, "mse": 0.006},
-    "long_mae": {"96": 0.076, "192": 0.077, "336": 0.081, "720": 0.097},
-    "long_mse": {"96": 0.008, "192": 0.009, "336": 0.010, "720": 0.013},
-}
-NOT_COMPARABLE = (
-    "The tables of the papers put results of other work for the oil temperature alone "
-    "at 720 hours (NLinear, FiLM), for it at 24 hours (SCINet) and for all seven "
-    "columns (Linear), all in standard deviations, beside results of their own whose "
-    "horizon, columns, split and unit are not stated. So nothing here claims to "
-    "reproduce or to beat those rows; what is measured here has a protocol."
-)
 KINDS = {
     "persistence": "the last value",
     "seasonal": "the value a day before",
@@ -116,7 +104,7 @@ def metadata(facts):
             },
             "shrinkage": {str(h): f for h, f in facts.run["shrinkage"].items()},
         },
-        "paper": PAPERS,
+        "paper": papers.PAPERS,
         "recipe": common.trained_by(facts.run, facts.seed, "recipes/ett/train.py"),
         "hardware": "2 CPU cores",
         "intended_use": "Forecasts of tables like ETTh1, research on fusion, and as a "
@@ -195,14 +183,7 @@ def text(facts):
             ]
     parts += [
         "### The papers\n",
-        f"They print a mean absolute error of {PAPERS['short']['mae']} and a mean "
-        f"squared one of {PAPERS['short']['mse']} for short forecasts, and for long "
-        "ones "
-        + ", ".join(
-            f"{PAPERS['long_mae'][h]} / {PAPERS['long_mse'][h]:.3f} ({h})"
-            for h in PAPERS["long_mae"]
-        )
-        + f". {NOT_COMPARABLE}\n",
+        papers.text() + "\n",
         "## Intervals\n",
         "Share of the test values inside, of intervals from the errors on the rows to "
         "validate on:\n",

@@ -8,12 +8,14 @@ Every model is scored once, on every window; what was found is kept beside its w
 import argparse
 import json
 import sys
+import textwrap
 from pathlib import Path
 
 import architecture
 import data
 import keras
 import numpy as np
+import papers
 import scoring
 from train import blank_of, folder_of, select, without
 
@@ -36,7 +38,7 @@ def main(argv=None):
                 found = json.dumps(score(run, task), indent=2)
                 resuming.write_whole(run / "test.json", found.encode())
                 print(f"{run}: scored", flush=True)
-        print_table(scoring.read_runs(folder))
+        print_table(scoring.read_runs(folder), task.table.name.startswith("ETT"))
 
 
 def score(run, task):
@@ -113,8 +115,8 @@ def inside(errors, halfwidths, horizon):
     return np.mean(np.abs(whole) <= halfwidths[:horizon])
 
 
-def print_table(found):
-    """Mean squared and absolute errors, a row a model."""
+def print_table(found, with_papers=True):
+    """Mean squared and absolute errors, a row a model; beside them the papers'."""
     for protocol in data.PROTOCOLS:
         models = {m: runs for m, runs in found.items() if protocol in runs[0]}
         if not models:
@@ -131,6 +133,13 @@ def print_table(found):
                 )
                 cells += f"{mse:.4f}/{mae:.4f}".rjust(16)
             print(f"{model:14s}{len(runs):3d}{cells}")
+        theirs = papers.rows(protocol) if with_papers else {}
+        if theirs:
+            shown = {h: f"{of['mse']}/{of['mae']}" for h, of in theirs.items()}
+            cells = "".join(f"{shown.get(h, ''):>16s}" for h in horizons)
+            print(f"{'the papers':17s}{cells}")
+    if found and with_papers:
+        print("\n" + textwrap.fill(f"The papers: {papers.NOT_COMPARABLE}", 88))
 
 
 def parse_arguments(argv=None):

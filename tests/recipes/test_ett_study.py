@@ -197,7 +197,11 @@ def test_a_table_of_a_few_months(table, tmp_path, capsys):
     shared += ["--months", "2", "1", "1", "--lookback", "48"]
     train.main([*shared, "--models", "persistence", "seasonal"])
     evaluate.main(shared)
-    assert "seasonal" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    # A row of the papers stands in its table, with what it is worth.
+    row = next(line for line in printed.splitlines() if line.startswith("the papers"))
+    assert row.split() == ["the", "papers", "0.006/0.058"]
+    assert "0.187 / 0.0298, is impossible" in " ".join(printed.split())
     with pytest.raises(SystemExit, match=r"--months 2 1 1\. Received: --months 1 1 1"):
         train.main([*shared, "--models", "linear", "--months", "1", "1", "1"])
 
