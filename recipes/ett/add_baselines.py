@@ -25,13 +25,12 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("models", nargs="+", choices=architecture.MODELS)
     parser.add_argument("--presets", nargs="+", choices=release.PRESETS)
-    parser.add_argument("--table", default="ETTh1", help="that they were trained on")
     parser.add_argument("--output", default="runs/ett")
     parser.add_argument("--zoo", default=str(common.ZOO))
     args = parser.parse_args(argv)
     for preset in args.presets or release.PRESETS:
         features, ours = release.PRESETS[preset]
-        folder = Path(args.output, args.table, features)
+        folder = Path(args.output, card.TABLE, features)
         found, facts = scoring.read_runs(folder), scoring.read_facts(folder)
         missing = [name for name in args.models if name not in found]
         if missing:

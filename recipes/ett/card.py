@@ -9,6 +9,7 @@ import papers
 sys.path.append(str(Path(__file__).parents[1]))
 import common
 
+TABLE = "ETTh1"
 KINDS = {
     "persistence": "the last value",
     "seasonal": "the value a day before",

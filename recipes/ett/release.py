@@ -32,7 +32,7 @@ SHOWN = ("96", "192", "336", "720")
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("presets", nargs="*", metavar="PRESET", help="default: all")
-    parser.add_argument("--csv", help="the table they were trained on")
+    parser.add_argument("--csv", help=f"{card.TABLE}.csv, if it is elsewhere")
     parser.add_argument(
         "--lookback", type=int, default=data.LOOKBACK, help="steps that are known"
     )
@@ -40,6 +40,11 @@ def main(argv=None):
     parser.add_argument("--output", default="runs/ett")
     parser.add_argument("--zoo", default=str(common.ZOO))
     args = parser.parse_args(argv)
+    if args.csv and Path(args.csv).stem != card.TABLE:
+        parser.error(
+            f"presets and cards are those of {card.TABLE}. Received: --csv {args.csv}. "
+            "Save a model of another table by presets.save, see docs/forecast.md"
+        )
     unknown = sorted(set(args.presets) - set(PRESETS))
     if unknown:
         parser.error(f"presets are {', '.join(PRESETS)}. Received: {unknown}")

@@ -212,3 +212,9 @@ def test_a_look_back_of_less_than_a_day(table, tmp_path):
         with pytest.raises(SystemExit, match=f"{name} sees whole days of 24 steps"):
             train.main([*options, "--models", "persistence", name])
     assert not list(tmp_path.iterdir())
+
+
+def test_no_other_table_is_released_under_the_name_of_this_one(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        release.main(["--csv", "load.csv", "--zoo", str(tmp_path)])
+    assert "those of ETTh1. Received: --csv load.csv" in capsys.readouterr().err
