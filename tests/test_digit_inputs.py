@@ -202,6 +202,9 @@ def test_config_and_errors():
     for sound in (np.zeros(0), np.zeros((5, 2)), np.array([0.0, np.nan])):
         with pytest.raises(RecordError, match="one channel of sound"):
             prepare(sound=sound)
+    for rate in (0, -8000, 79, 900_000, 4e9, np.nan):
+        with pytest.raises(RecordError, match="80 to 800,000 samples a second"):
+            prepare(sound=np.ones(3), rate=rate)
     with pytest.raises(RecordError, match="28 x 28"):
         prepare(np.zeros((32, 32)))
 

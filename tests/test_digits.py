@@ -1,5 +1,6 @@
 """MNIST and FSDD are read in every layout, split without leaks, and paired."""
 
+import struct
 import tracemalloc
 
 import numpy as np
@@ -92,6 +93,27 @@ def test_wav_of_every_width(tmp_path, width, channels):
     np.testing.assert_allclose(found, samples.mean(axis=1), atol=1e-7)
 
 
+@pytest.mark.parametrize("size", [0x7FFFF000, 0x80000000, 0xFFFFFFFF, None])
+@pytest.mark.parametrize("extensible", [True, False])
+def test_wav_with_other_headers(tmp_path, extensible, size):
+    """As ffmpeg and sox write them: into a pipe, or with the format in a GUID."""
+    path = tmp_path / "a.wav"
+    write_wav(path, [0.0, 0.5, -1.0], width=3)
+    content = path.read_bytes()
+    kind, data = content[20:36], content[44:]
+    if extensible:
+        guid = struct.pack("<H", 1) + bytes.fromhex("000000001000800000aa00389b71")
+        kind = b"\xfe\xff" + kind[2:] + struct.pack("<HHI", 22, 24, 4) + guid
+    chunks = {b"fmt ": kind, b"LIST": b"odd", b"data": data}
+    content = b"RIFF\xff\xff\xff\xffWAVE"
+    for name, chunk in chunks.items():
+        told = size if name == b"data" and size else len(chunk)
+        content += name + struct.pack("<I", told) + chunk + b"\0" * (name == b"LIST")
+    path.write_bytes(content)
+    samples, rate = fsdd.read_wav(path)
+    assert samples.tolist() == [0.0, 0.5, -1.0] and rate == 8000
+
+
 def test_damaged_wav(tmp_path):
     path = tmp_path / "a.wav"
     with pytest.raises(RecordError, match="No WAV file"):
@@ -102,6 +124,8 @@ def test_damaged_wav(tmp_path):
         (whole[:-50], "cut short"),
         (b"RIFX" + whole[4:], "whole numbers"),
         (whole[:20] + b"\3" + whole[21:], "whole numbers"),  # floats
+        (whole[:20] + b"\xfe\xff" + whole[22:36], "whole numbers"),
+        (whole[:24] + bytes(4) + whole[28:], "8,000 samples a second"),
         (b"", "whole numbers"),
     ):
         path.write_bytes(content)

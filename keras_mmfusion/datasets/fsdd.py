@@ -3,7 +3,9 @@
 Jakobovski/free-spoken-digit-dataset, doi:10.5281/zenodo.1342401.
 """
 
+import io
 import re
+import struct
 import wave
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,8 @@ from keras_mmfusion.datasets.ecg_record import RecordError
 
 URL = "https://github.com/Jakobovski/free-spoken-digit-dataset"
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
+# Programs that write into a pipe give the data a size of 2 GB or more, not knowing it.
+_UNKNOWN_SIZE = 0x7FFFF000
 _NAME = re.compile(r"(\d)_([^_]+)_(\d+)\.wav")
 
 
@@ -109,6 +113,8 @@ def load_fsdd(data_dir=None, speakers=SPEAKERS):
 def read_wav(path):
     """Read a WAV file of whole numbers (PCM), of several channels their mean.
 
+    One that was written into a pipe, without knowing its length, is read to its end.
+
     Args:
         path: Path of the file.
 
@@ -116,7 +122,8 @@ def read_wav(path):
         `(samples, rate)`: float32 array from -1 to 1, and samples a second.
 
     Raises:
-        RecordError: The file is missing, empty, cut short, or of another format.
+        RecordError: The file is missing, empty, cut short, without a rate, or of
+            another format.
 
     Example:
 
@@ -132,7 +139,7 @@ def read_wav(path):
     if not path.is_file():
         raise RecordError(f"No WAV file at {path}. Check the path and the name.")
     try:
-        with wave.open(str(path)) as file:
+        with wave.open(io.BytesIO(_plain(path.read_bytes()))) as file:
             width, channels = file.getsampwidth(), file.getnchannels()
             count, rate = file.getnframes(), file.getframerate()
             content = file.readframes(count)
@@ -146,8 +153,30 @@ def read_wav(path):
             f"{path} is empty or cut short: expected {count:,} samples. Received: "
             f"{len(content) // (channels * width):,}. Get it again."
         )
+    if not rate:
+        raise RecordError(
+            f"{path} does not say how fast to play it: expected 8,000 samples a second "
+            "or another rate in its header. Received: 0. Convert it from its source."
+        )
     samples = _to_float(content, width).reshape(-1, channels).mean(axis=1)
     return samples.astype("float32"), float(rate)
+
+
+def _plain(content):
+    """A WAV file with a header that `wave` reads, from two that it does not."""
+    content, place = bytearray(content), 12
+    while place + 8 <= len(content):
+        name, size = struct.unpack_from("<4sI", content, place)
+        body = place + 8
+        if name == b"fmt " and content[body : body + 2] == b"\xfe\xff":
+            # WAVE_FORMAT_EXTENSIBLE: the format follows, at the start of a GUID.
+            content[body : body + 2] = content[body + 24 : body + 26]
+        if name == b"data":
+            if size >= _UNKNOWN_SIZE:
+                struct.pack_into("<I", content, place + 4, len(content) - body)
+            break
+        place = body + size + size % 2
+    return content
 
 
 def _to_float(content, width):

@@ -10,6 +10,8 @@ from keras_mmfusion.datasets.ecg_record import RecordError
 from keras_mmfusion.preprocessing.spectrogram import mel_scale, spectrogram
 
 IMAGE_SIZE = 28
+# Sound so many times slower or faster than the model's is none, but a wrong header.
+RATIO = 100
 
 
 @register()
@@ -46,7 +48,7 @@ class DigitPreprocessor:
 
     Raises:
         RecordError: an image of another size, or a sound without samples, with NaN,
-            or with more than one channel.
+            with more than one channel, or of a rate 100 times as low or as high.
         ValueError: settings that do not fit together.
 
     Example:
@@ -171,6 +173,12 @@ class DigitPreprocessor:
     def _resample(self, sound, rate):
         if rate is None or rate == self.rate:
             return sound
+        lowest, highest = self.rate / RATIO, self.rate * RATIO
+        if not lowest <= rate <= highest:
+            raise RecordError(
+                f"Expected sound of {lowest:,g} to {highest:,g} samples a second. "
+                f"Received: rate={rate:,g}. Correct it, or the header of the file."
+            )
         try:
             from scipy.signal import resample_poly
         except ImportError as error:
