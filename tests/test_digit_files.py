@@ -107,8 +107,23 @@ def test_silence_is_cut_off_at_both_ends_only():
     loud, quiet = rng.standard_normal(1600), 1e-4 * rng.standard_normal(1600)
     sound = np.concatenate([quiet, loud, quiet, loud, quiet, quiet])
     np.testing.assert_array_equal(trim_silence(sound, 8000), sound[1600:6400])
-    for nothing in (np.zeros(500), np.zeros(0), np.ones(3)):
-        np.testing.assert_array_equal(trim_silence(nothing, 8000), nothing)
+    for nothing in (np.zeros(500), np.zeros(0), np.ones(3), np.full(500, 0.3, "f")):
+        assert len(trim_silence(nothing, 8000)) == 0
+    # What is offset is not loud.
+    np.testing.assert_array_equal(trim_silence(sound + 9, 8000), sound[1600:6400] + 9)
+
+
+@pytest.mark.parametrize("level", [-60, -30, -20])
+def test_noise_in_the_pauses_is_cut_off_too(level):
+    rng = np.random.default_rng(0)
+    fading = np.linspace(1, 0.3, 3200) * rng.standard_normal(3200)
+    noise = 10 ** (level / 20) * rng.standard_normal(3200 + 8000)
+    sound = noise + np.pad(fading, 4000)
+    np.testing.assert_array_equal(trim_silence(sound, 8000), sound[4000:7200])
+    # A word without pauses, a tone and noise alone are left as they are.
+    tone = np.sin(0.3 * np.arange(3200))
+    for whole in (fading, tone, noise):
+        np.testing.assert_array_equal(trim_silence(whole, 8000), whole)
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +163,18 @@ def test_the_command_names_a_digit(preset, files, tmp_path, capsys):
     np.testing.assert_allclose(shown, 100 * alone, atol=0.051)
     assert f"It is a {alone.argmax()}" in printed
     assert cli.main(["classify-digit", files[1], "--preset", str(preset)]) == 0
-    assert "sound" in capsys.readouterr().out
+    assert "Used of these: the loudest 0.25 s" in capsys.readouterr().out
+    write_wav(files[1], np.sin(0.3 * np.arange(1500)))
+    assert cli.main(["classify-digit", files[1], "--preset", str(preset)]) == 0
+    assert "Used of these" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("samples", [np.zeros(8000), np.full(8000, 0.1), [0.5]])
+@pytest.mark.parametrize("given", [slice(0, 2), slice(1, 2)])
+def test_a_silent_recording_is_no_digit(preset, files, capsys, samples, given):
+    write_wav(files[1], samples)
+    assert cli.main(["classify-digit", *files[given], "--preset", str(preset)]) == 2
+    assert "is silent: expected a spoken digit" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -156,6 +182,7 @@ def test_the_command_names_a_digit(preset, files, tmp_path, capsys):
     [
         (["a.wav", "b.wav"], "a picture, a WAV file, or one of each"),
         (["a.png", "b.jpg"], "a picture, a WAV file, or one of each"),
+        (["seven.mp3"], "Sounds must be WAV files"),
         (["none.png"], "No picture at"),
         (["none.wav"], "No WAV file at"),
         (["none.png", "--plot", "x.png"], "add a WAV file"),

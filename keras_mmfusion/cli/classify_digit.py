@@ -8,6 +8,7 @@ from keras_mmfusion.cli.annotate import check_picture
 from keras_mmfusion.datasets import RecordError
 
 PRESET = "convlstm_digits_initial"
+OTHER_SOUNDS = (".aac", ".aiff", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wma")
 
 
 def add_parser(commands):
@@ -52,6 +53,9 @@ def run(args):
     with staged([args.plot], args.force) if args.plot else nullcontext([]) as parts:
         model = load_model(args.preset)
         inputs = model.preprocessor(image, sound, rate)
+        heard = model.preprocessor.samples / model.preprocessor.rate
+        if sound is not None and len(sound) / rate > heard:
+            lines.append(f"        Used of these: the loudest {heard:.2f} s")
         columns = predict(model, inputs)
         for part in parts:
             from keras_mmfusion.analysis.digit_plot import plot_digits
@@ -66,6 +70,12 @@ def run(args):
 
 def sort_files(files):
     """`(picture, recording)`, None for what is not there, in any order."""
+    for file in files:
+        if file.suffix.lower() in OTHER_SOUNDS:
+            raise RecordError(
+                f"Sounds must be WAV files. Received: {file}. Convert it, for example "
+                f"with ffmpeg -i {file} {file.with_suffix('.wav')}"
+            )
     sounds = [file for file in files if file.suffix.lower() == ".wav"]
     images = [file for file in files if file not in sounds]
     if len(sounds) > 1 or len(images) > 1:
@@ -89,6 +99,12 @@ def read(image_file, sound_file):
     if sound_file is not None:
         whole, rate = read_wav(sound_file)
         sound = trim_silence(whole, rate)
+        if not len(sound):
+            raise RecordError(
+                f"{sound_file} is silent: expected a spoken digit. Received: "
+                f"{len(whole):,} samples that are all alike. Record it again, or leave "
+                "it out."
+            )
         lines.append(
             f"Sound   {sound_file}: {len(whole) / rate:.2f} s at {rate:g} Hz, of which "
             f"{len(sound) / rate:.2f} s are not silent"

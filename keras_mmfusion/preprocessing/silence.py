@@ -4,10 +4,17 @@ import numpy as np
 
 # Frames this long are loud or silent as a whole.
 FRAME = 0.02
+# Noise goes on at one level: this share of the frames, at least, has no more than twice
+# the power of the quietest tenth. Of a word by itself, few frames are that much alike.
+# Chosen on recordings of digits to validate on, with and without noise around them.
+NOISE_SHARE = 0.4
 
 
 def trim_silence(sound, rate, threshold=-40.0):
     """The part of a recording from its first loud frame to its last one.
+
+    Where the pauses are full of noise that goes on at one level, frames are silent
+    that are no louder than that.
 
     Args:
         sound: Array `(samples,)`.
@@ -16,7 +23,7 @@ def trim_silence(sound, rate, threshold=-40.0):
             of the loudest frame are silent. Defaults to `-40.0`.
 
     Returns:
-        A view of `sound`; all of it where every frame is silent.
+        A view of `sound`; without samples where all of them are alike.
 
     Example:
 
@@ -31,9 +38,15 @@ def trim_silence(sound, rate, threshold=-40.0):
         return sound
     frame = max(round(FRAME * rate), 1)
     starts = np.arange(0, len(sound), frame)
-    energy = np.add.reduceat(np.square(sound, dtype="float64"), starts)
-    power = energy / np.diff(starts, append=len(sound))
-    loud = np.flatnonzero(power > power.max(initial=0) * 10 ** (threshold / 10))
+    # Around the median: a constant is silent.
+    wave = np.subtract(sound, np.median(sound), dtype="float64")
+    power = np.add.reduceat(wave**2, starts) / np.diff(starts, append=len(sound))
+    silent = power.max() * 10 ** (threshold / 10)
+    noise = 2 * np.quantile(power, 0.1)
+    if np.mean(power <= noise) >= NOISE_SHARE:
+        # Never what is nearly as loud as the loudest: a tone goes on at one level too.
+        silent = max(silent, min(noise, power.max() / 10))
+    loud = np.flatnonzero(power > silent)
     if not len(loud):
-        return sound
+        return sound[:0]
     return sound[loud[0] * frame : (loud[-1] + 1) * frame]
