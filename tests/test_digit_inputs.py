@@ -1,6 +1,8 @@
 """Images and recordings of digits as model inputs, alike in training and after it."""
 
+import dataclasses
 import json
+import tracemalloc
 from pathlib import Path
 
 import keras
@@ -302,6 +304,21 @@ def test_noise_and_masks_depend_on_seed_epoch_and_pair_only(data):
     assert sorted(shuffled[1]) == sorted(labels)
     other = whole(30, shuffle=True, epoch=1)[1]
     assert other.tolist() != shuffled[1].tolist()
+
+
+@pytest.mark.parametrize("numbers", [None, range(5, 900_000, 3)])
+def test_shuffling_makes_no_list(data, numbers):
+    pairs = digits.DigitPairs(np.zeros(2000, int), np.zeros(500, int))
+    many = dataclasses.replace(data, pairs={"train": pairs})
+    batches = DigitBatches(many, numbers=numbers, shuffle=True, seed=3)
+    tracemalloc.start()
+    order = batches._order()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * len(order) + 100_000
+    # One order for a seed and an epoch: that of numpy, whatever the numbers are in.
+    expected = np.random.default_rng((3, 0)).permutation(batches.numbers)
+    np.testing.assert_array_equal(order, expected)
 
 
 def test_a_model_learns_from_them(data):

@@ -31,8 +31,8 @@ class DigitBatches(keras.utils.PyDataset):
         modalities: Which to give. Defaults to both.
         mask_frequencies: int. Upper bound of bins to mask. Defaults to `0`.
         mask_times: int. Upper bound of steps to mask. Defaults to `0`.
-        shuffle: bool. Whether pairs change order from epoch to epoch.
-            Defaults to `False`.
+        shuffle: bool. Whether pairs change order from epoch to epoch. The order is
+            kept in memory, 8 bytes a pair. Defaults to `False`.
         seed: int. Defaults to `0`.
         **kwargs: `workers` and so on, as for any `keras.utils.PyDataset`.
 
@@ -76,7 +76,7 @@ class DigitBatches(keras.utils.PyDataset):
                 f"modalities={modalities}"
             )
         self.digits, self.pairs = digits, digits.pairs[split]
-        # All eleven million numbers would be a list; it is never made.
+        # As long as they are in order, the numbers of millions of pairs take no memory.
         self.numbers = range(len(self.pairs)) if numbers is None else numbers
         self.preprocessor = preprocessor or DigitPreprocessor()
         self.batch_size, self.snr, self.modalities = batch_size, snr, modalities
@@ -140,6 +140,11 @@ class DigitBatches(keras.utils.PyDataset):
         if not self.shuffle:
             return self.numbers
         if self._shuffled[0] != self.epoch:
-            rng = np.random.default_rng((self.seed, self.epoch))
-            self._shuffled = self.epoch, rng.permutation(self.numbers)
+            order = self.numbers
+            if isinstance(order, range):  # of which numpy would make a list first
+                order = np.arange(order.start, order.stop, order.step)
+            else:
+                order = np.array(order)
+            np.random.default_rng((self.seed, self.epoch)).shuffle(order)
+            self._shuffled = self.epoch, order
         return self._shuffled[1]
