@@ -49,8 +49,38 @@ def check_shapes(shapes):
             "static one as (batch, features), with a known number of features. "
             f"Received: shape {vectors}"
         )
+    batch_of(frames, vectors)
     steps_of(frames, vectors)
     return frames, vectors
+
+
+def batch_of(frames, vectors):
+    """Size of the batch, None while unknown."""
+    sizes = {shape[0] for shape in (frames, vectors) if shape is not None} - {None}
+    if len(sizes) > 1:
+        raise ValueError(
+            "ConvLSTMFusion expects as many frames as vectors in a batch. Received: "
+            f"shapes {frames} and {vectors}. Repeat what is the same for all."
+        )
+    return sizes.pop() if sizes else None
+
+
+def agree(shape, expected):
+    """Whether two shapes are the same as far as both are known."""
+    return len(shape) == len(expected) and all(
+        a == b or None in (a, b) for a, b in zip(shape, expected, strict=True)
+    )
+
+
+def check_states(states, expected):
+    """Raise if these are not two states of this shape."""
+    pair = isinstance(states, (list, tuple)) and len(states) == 2
+    if not pair or not all(agree(s.shape, expected) for s in states):
+        shapes = [tuple(s.shape) for s in states] if pair else type(states).__name__
+        raise ValueError(
+            "ConvLSTMFusion expects `initial_state` as a pair [h, c], both of shape "
+            f"(batch, height', width', filters): here {expected}. Received: {shapes}"
+        )
 
 
 def steps_of(frames, vectors):
@@ -82,16 +112,22 @@ def check_masks(inputs, mask):
     """The masks of frames and vectors, None where everything counts."""
     if mask is None:
         return [None, None]
-    masks = list(mask) if isinstance(mask, (list, tuple)) else [mask, None]
-    for i, (x, m) in enumerate(zip(inputs, masks, strict=True)):
+    masks = pair_of(mask)
+    if len(masks) != 2:
+        raise ValueError(
+            "ConvLSTMFusion expects a pair of masks, of frames and of vectors, either "
+            f"of which may be None. Received: {len(mask)} of them."
+        )
+    for i, (x, m, rank) in enumerate(zip(inputs, masks, (5, 3), strict=True)):
         if x is None or m is None:
             masks[i] = None
             continue
         masks[i] = ops.cast(m, "bool")
-        if len(m.shape) != 2:
+        expected = (x.shape[0], x.shape[1] if len(x.shape) == rank else 1)
+        if not agree(m.shape, expected):
             raise ValueError(
-                "ConvLSTMFusion expects masks of shape (batch, time), or (batch, "
-                f"1) for a static image. Received: shape {tuple(m.shape)}"
+                "ConvLSTMFusion expects masks of shape (batch, time), or (batch, 1) "
+                f"for what is static: here {expected}. Received: {tuple(m.shape)}"
             )
     return masks
 

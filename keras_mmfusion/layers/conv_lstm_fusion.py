@@ -8,8 +8,10 @@ from keras_mmfusion.layers._composite_layer import zero_where_masked
 from keras_mmfusion.layers._conv_lstm_base import ConvLSTMBase
 from keras_mmfusion.layers._flat_loop import FlatLoop
 from keras_mmfusion.layers._frames_and_vectors import (
+    batch_of,
     check_masks,
     check_shapes,
+    check_states,
     is_static,
     one_step,
     pair_of,
@@ -55,8 +57,8 @@ class ConvLSTMFusion(ConvLSTMBase):
         unroll: bool. Write the loop out, which takes long to compile and needs a
             known number of steps. Defaults to `False`.
         state_convolution: `"direct"`, `"patches"` or `"auto"`, see
-            `ConvLSTMFusionCell`. Defaults to `"auto"`, the fast one, except that
-            on TensorFlow with `jit_compile=True` on the CPU it is `"patches"`.
+            `ConvLSTMFusionCell`. Defaults to `"auto"`, the fast one; give
+            `"patches"` to train on TensorFlow with `jit_compile=True` on the CPU.
         **kwargs: `name`, `dtype` and so on, as for any Keras layer.
 
     Call arguments:
@@ -80,7 +82,8 @@ class ConvLSTMFusion(ConvLSTMBase):
 
     Raises:
         ValueError: for other ranks, unknown sizes of frames, unlike numbers of
-            steps, or if nothing changes over time.
+            steps or of samples, masks or states of other shapes, or if nothing
+            changes over time.
 
     Example:
 
@@ -151,20 +154,25 @@ class ConvLSTMFusion(ConvLSTMBase):
 
     def compute_output_shape(self, inputs_shape, initial_state_shape=None):
         frames, vectors = check_shapes(inputs_shape)
-        batch = (vectors if frames is None else frames)[0]
-        size = self.cell.state_shape if frames is None else self.size_of_state(frames)
-        state = output = (batch, *size)
+        state = output = self._shape_of_state(frames, vectors)
         if self.return_sequences:
-            output = (batch, steps_of(frames, vectors), *size)
+            output = (state[0], steps_of(frames, vectors), *state[1:])
         return [output, state, state] if self.return_state else output
 
     def compute_output_spec(
         self, inputs, initial_state=None, mask=None, inputs_mask=None
     ):
+        if initial_state is not None:
+            frames, vectors = check_shapes(shapes_of(inputs))
+            check_states(initial_state, self._shape_of_state(frames, vectors))
         shape = self.compute_output_shape(shapes_of(inputs))
         shapes = shape if self.return_state else [shape]
         specs = [keras.KerasTensor(s, dtype=self.compute_dtype) for s in shapes]
         return specs if self.return_state else specs[0]
+
+    def _shape_of_state(self, frames, vectors):
+        size = self.cell.state_shape if frames is None else self.size_of_state(frames)
+        return (batch_of(frames, vectors), *size)
 
     def compute_mask(self, inputs, mask=None):
         inputs = pair_of(inputs)
@@ -179,6 +187,8 @@ class ConvLSTMFusion(ConvLSTMBase):
     def call(self, inputs, initial_state=None, mask=None, inputs_mask=None):
         frames, vectors = check_shapes(shapes_of(inputs))
         self.cell.check_shapes([one_step(frames, 4), one_step(vectors, 2)])
+        if initial_state is not None:
+            check_states(initial_state, self._shape_of_state(frames, vectors))
         inputs = pair_of(inputs)
         # Next to an `initial_state`, Keras hands over implicit masks by this name.
         mask = inputs_mask if mask is None else mask

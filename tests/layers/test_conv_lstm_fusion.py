@@ -258,6 +258,34 @@ def test_one_step_sees_its_neighbours_and_six_see_everything():
     assert (near > 0).sum() == 4 and near[3:, 2:].min() > 0
 
 
+@pytest.mark.parametrize("size", [(4, 5, 3), (10, 4, 3), (5, 4), None])
+def test_an_initial_state_of_another_size(size):
+    """As many numbers as there should be, or a multiple, would do for a reshape."""
+    x = [ops.convert_to_tensor(v[:1]) for v in inputs()]
+    layer = built(make, inputs())
+    states = [ops.zeros((1, *(size or (5, 4, 3))))] * (2 if size else 3)
+    with pytest.raises(ValueError, match=r"h, c.* here \(1, 5, 4, 3\). Received"):
+        layer(x, initial_state=states)
+    if size:
+        with pytest.raises(ValueError, match=r"h, c.* here \(None, 5, 4, 3\)"):
+            placeholders = [keras.Input(v.shape[1:]) for v in x]
+            layer(placeholders, initial_state=[keras.Input(size), keras.Input(size)])
+
+
+@pytest.mark.parametrize("devices", [["cpu:0"], ["gpu:0"]])
+def test_the_convolution_that_is_fast_here(monkeypatch, devices):
+    taken = []
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda *args: devices)
+    monkeypatch.setattr(
+        "keras_mmfusion.layers._state_convolution._convolve_patches",
+        lambda x, kernel: taken.append("patches") or ops.repeat(x, 4, axis=-1),
+    )
+    run(make(), inputs())
+    assert ("patches" in taken) == (
+        keras.backend.backend() == "jax" and "cpu:0" in devices
+    )
+
+
 def test_errors():
     image, sound = inputs()
     video = inputs("video")[0]
@@ -277,6 +305,7 @@ def test_errors():
         ("vectors as", [image, image]),
         ("built with a frame", [None, sound]),
         ("pair", [image, sound, sound]),
+        ("as many frames as vectors", [image[:2], sound]),
     ]
     for match, bad in cases:
         with pytest.raises(ValueError, match=match):
@@ -287,8 +316,13 @@ def test_errors():
         run(layer, [video, sound])
     with pytest.raises(ValueError, match="built for frames"):
         run(layer, video[:, :, 1:])
-    with pytest.raises(ValueError, match="masks of shape"):
-        run(make(), [image, sound], [np.ones((3, 5, 4), bool), None])
+    for shape in ((3, 5, 4), (3, 6), (2, 1)):
+        with pytest.raises(ValueError, match=r"masks of shape .* here \(3, 1\)"):
+            run(make(), [image, sound], [np.ones(shape, bool), None])
+    with pytest.raises(ValueError, match=r"masks of shape .* here \(3, 6\)"):
+        run(make(), [image, sound], [None, np.ones((3, 5), bool)])
+    with pytest.raises(ValueError, match="pair of masks"):
+        run(make(), [image, sound], [None] * 3)
     with pytest.raises(ValueError, match="pair"):
         ConvLSTMFusionCell(3).build(image.shape)
     with pytest.raises(ValueError, match="vectors as"):
