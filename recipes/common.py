@@ -24,6 +24,15 @@ def commit():
     return found.stdout.strip() or "unknown"
 
 
+def changed(args, usual, *names):
+    """Those of these options that are not the usual ones, as a command has them."""
+    return "".join(
+        f" --{name.replace('_', '-')} {getattr(args, name)}"
+        for name in names
+        if getattr(args, name) != getattr(usual, name)
+    )
+
+
 def trained_by(run, seed, script):
     """The field `recipe` of the metadata, of what a training left in `run.json`."""
     return {

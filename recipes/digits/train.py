@@ -3,12 +3,13 @@
     KERAS_BACKEND=tensorflow python recipes/digits/train.py --network initial
 
 A run is one training of one network with one seed, one pass over the pairs as in the
-paper. It leaves its weights and its log under `runs/`; runs that are complete are
-skipped, a run that was killed goes on from its last part. Nothing here looks at the
-pairs to test on.
+paper. It leaves its weights and its log under `runs/`; runs that are complete with the
+same options are skipped, a run that was killed goes on from its last part. Nothing here
+looks at the pairs to test on.
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -46,6 +47,7 @@ def run(args, network, seed):
     """Train one network, or leave it if it is there already."""
     folder = folder_of(args.output, args.protocol, args.noise, network, seed)
     if (folder / "run.json").exists():
+        check_command(folder, command(args, network))
         print(f"{folder}: complete", flush=True)
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -95,9 +97,7 @@ def run(args, network, seed):
     resuming.finish(
         folder,
         {
-            "command": "python recipes/digits/train.py"
-            f" --protocol {args.protocol} --noise {args.noise}"
-            f" --network {network} --size {args.size} --samples {args.samples}",
+            "command": command(args, network),
             "commit": common.commit(),
             "backend": keras.backend.backend(),
             "keras": keras.__version__,
@@ -120,6 +120,33 @@ def build(network, size, samples=architecture.SAMPLES):
 def seen_by(network):
     """The modalities that a network is given."""
     return (network,) if network in ALONE else ALONE
+
+
+def command(args, network):
+    """The command for one network; what is left out is the default."""
+    options = ("pairs", "validation", "parts", "batch_size", "learning_rate")
+    return (
+        "python recipes/digits/train.py"
+        f" --protocol {args.protocol} --noise {args.noise}"
+        f" --network {network} --size {args.size} --samples {args.samples}"
+        f"{common.changed(args, parse_arguments([]), *options)}"
+    )
+
+
+def check_command(folder, wanted):
+    """Refuse to take a run with other options for the one that is asked for."""
+    made = json.loads((folder / "run.json").read_text())["command"]
+    if made == wanted:
+        return
+    theirs, ours = (set(text.split(" --")[1:]) for text in (made, wanted))
+    theirs, ours = (
+        " ".join(f"--{option}" for option in sorted(some - others)) or "the defaults"
+        for some, others in ((theirs, ours), (ours, theirs))
+    )
+    raise SystemExit(
+        f"error: {folder} is a run with {theirs}, not with {ours}. Give another "
+        "--output to keep both, or remove it."
+    )
 
 
 def folder_of(output, protocol, noise, network, seed):

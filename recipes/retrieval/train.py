@@ -114,15 +114,10 @@ def run(args, corpus, prepare, parts, name, seed):
 
 def command(args, corpus, name, seed):
     """The command for this run alone; what is left out is the default."""
-    usual = parse_arguments([])
-    changed = [
-        f" --{option.replace('_', '-')} {getattr(args, option)}"
-        for option in ("epochs", "batch_size", "precision", "learning_rate", "images")
-        if getattr(args, option) != getattr(usual, option)
-    ]
+    options = ("epochs", "batch_size", "precision", "learning_rate", "images")
     return (
         f"python recipes/retrieval/train.py --corpus {corpus} --models {name} "
-        f"--seeds {seed}{''.join(changed)}"
+        f"--seeds {seed}{common.changed(args, parse_arguments([]), *options)}"
     )
 
 

@@ -119,6 +119,14 @@ def test_an_interrupted_training_goes_on(corpus, tmp_path, monkeypatch):
     before = (cut / "model.weights.h5").stat().st_mtime_ns
     train.main(arguments(corpus, tmp_path / "cut", *options))
     assert (cut / "model.weights.h5").stat().st_mtime_ns == before
+    command = json.loads((cut / "run.json").read_text())["command"]
+    told = "--samples 1200 --pairs 32 --validation 8 --parts 2 --batch-size 8"
+    assert command.endswith(f"--network fc --size tiny {told}")
+    # The folder does not say with which options: other ones are no complete run.
+    other = [*options, "--samples", "1400", "--learning-rate", "0.01"]
+    match = r"seed0 is a run with --samples 1200, not with --learning-rate 0.01 --samp"
+    with pytest.raises(SystemExit, match=match):
+        train.main(arguments(corpus, tmp_path / "cut", *other))
 
 
 def test_from_training_to_presets(corpus, tmp_path, capsys):
