@@ -115,10 +115,8 @@ def print_tables(grids, metrics):
                 cell = f"{values.mean():.4f} ±{scoring.deviation(values):.4f}"
                 cells += f"{cell if key in seeds[0] else '':>24s}"
             print(f"{network:10s} {len(seeds):5d}{cells}")
-    for other in ("second", "fc"):
-        if {"initial", other} <= set(grids):
-            found = scoring.compare(grids["initial"], grids[other])
-            print(f"\ninitial - {other}: {scoring.in_words(found)}")
+    for other, found in scoring.comparisons(grids).items():
+        print(f"\ninitial - {other}: {scoring.in_words(found)}")
 
 
 def parse_arguments(argv=None):

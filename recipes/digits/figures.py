@@ -10,47 +10,49 @@ DPI = 110
 
 
 def heat_maps(grids, noise):
-    """Accuracy of each fusion over both noises, and what early fusion gains.
+    """Accuracy of each network over both noises, and what early fusion gains.
+
+    What a network does not see or hear changes nothing: it has stripes.
 
     Args:
-        grids: dict, as from `scoring.read_grids`.
+        grids: dict, as from `scoring.read`.
         noise: `"noisy"` or `"original"`, what the networks were trained with.
 
     Returns:
         matplotlib `Figure`.
     """
-    networks = [n for n in ("initial", "second", "fc") if n in grids]
+    networks = [n for n in ("initial", "second", "fc", "image", "sound") if n in grids]
+    differences = scoring.comparisons(grids)
     figure = Figure(figsize=(4 * len(networks), 7.4), dpi=DPI, layout="constrained")
     axes = figure.subplots(2, len(networks), squeeze=False)
-    trained_at = data.NOISE[noise]
-    for column, network in enumerate(networks):
-        top, bottom = axes[:, column]
+    for (top, bottom), network in zip(axes.T, networks, strict=True):
         accuracy, _ = scoring.summary(grids[network])
-        image = _heat_map(top, accuracy, "viridis", 0.0, 1.0)
+        accuracy = np.broadcast_to(accuracy, [len(data.LEVELS)] * 2)
+        key = _heat_map(top, accuracy, "viridis", 0.0, 1.0)
         top.set_title(f"{network}: accuracy")
-        for axis in (top, bottom):
-            _mark(axis, trained_at)
-        if network == "initial":
-            key, bottom_of_legend = image, bottom
+        _mark(top, data.NOISE[noise])
+        if network not in differences:
+            bottom.axis("off")
             continue
-        found = scoring.compare(grids["initial"], grids[network])
+        found = differences[network]
         limit = max(0.02, float(np.abs(found["difference"]).max()))
         shown = _heat_map(bottom, found["difference"], "RdBu", -limit, limit)
+        _mark(bottom, data.NOISE[noise])
         sure = np.abs(found["difference"]) > 2 * found["spread"]
         rows, columns = np.nonzero(sure)
         bottom.plot(columns, rows, ".", color="#222222", markersize=4)
         bottom.set_title(f"initial − {network}")
         figure.colorbar(shown, ax=bottom, shrink=0.8, label="difference of accuracy")
-    bottom_of_legend.axis("off")
-    bottom_of_legend.text(
-        0.0,
-        0.95,
-        "Blue: the network that fuses\nin its first layer is better.\n"
-        "Dots: by more than two standard\ndeviations over seeds.\n"
-        "Square: the noise of training.",
-        va="top",
-        transform=bottom_of_legend.transAxes,
-    )
+    if differences:
+        axes[1, 0].text(
+            0.0,
+            0.95,
+            "Blue: the network that fuses\nin its first layer is better.\n"
+            "Dots: by more than two standard\ndeviations over seeds.\n"
+            "Square: the noise of training.",
+            va="top",
+            transform=axes[1, 0].transAxes,
+        )
     figure.colorbar(key, ax=axes[0, -1], shrink=0.8, label="accuracy")
     return figure
 

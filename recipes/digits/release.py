@@ -101,12 +101,7 @@ def release(name, found, args):
             },
         },
         comparisons={
-            noise: {
-                other: scoring.compare(grids["initial"], grids[other])
-                for other in ("second", "fc")
-                if {"initial", other} <= set(grids)
-            }
-            for noise, grids in studied.items()
+            noise: scoring.comparisons(grids) for noise, grids in studied.items()
         },
         speakers=sorted(set(digits.sounds.speakers.tolist()))[
             : speakers.get(network, {"accuracy": {"n": 0}})["accuracy"]["n"]

@@ -23,19 +23,19 @@ TITLES = {
 
 
 def read(output, protocol, noise):
-    """All that was scored: `{network: accuracies}`, and `{network: [metrics]}` by seed.
+    """All that was scored: `{network: {seed: accuracies}}`, `{network: [metrics]}`.
 
-    Accuracies are `(seeds, sound, image)`, levels in the order of `data.LEVELS`. A
-    network that does not hear has one level of sound, one that does not see has one of
-    images.
+    Accuracies are `(sound, image)`, levels in the order of `data.LEVELS`; metrics are
+    in the order of the seeds. A network that does not hear has one level of sound, one
+    that does not see has one of images.
     """
     grids, found = {}, {}
-    for (network, _), run in sorted(scored_runs(output, protocol, noise).items()):
+    for (network, seed), run in sorted(scored_runs(output, protocol, noise).items()):
         scored = np.load(run / "test.npz")
         grid = (scored["predicted"] == scored["labels"]).mean(axis=-1)
-        grids.setdefault(network, []).append(grid)
+        grids.setdefault(network, {})[seed] = grid
         found.setdefault(network, []).append(metrics(grid, scored))
-    return {network: np.stack(seeds) for network, seeds in grids.items()}, found
+    return grids, found
 
 
 def scored_runs(output, protocol, noise):
@@ -94,21 +94,32 @@ def clean_name(present):
 
 def summary(grids):
     """Mean and sample standard deviation over seeds, `(sound, image)` each."""
+    grids = np.stack(list(grids.values()))
     spread = np.full(grids.shape[1:], np.nan)
     if len(grids) > 1:
         spread = grids.std(axis=0, ddof=1)
     return grids.mean(axis=0), spread
 
 
+def comparisons(grids):
+    """What `compare` finds of the network that fuses first, by the other network."""
+    first = grids.get("initial", {})
+    return {
+        other: compare(first, grids[other])
+        for other in ("second", "fc")
+        if set(first) & set(grids.get(other, {}))
+    }
+
+
 def compare(ours, other):
     """Where `ours` is better than `other`, cell by cell.
 
-    Seed `i` of both was trained on the same pairs, so their difference is taken
-    seed by seed. A cell counts as sure where the mean difference is more than two
-    standard deviations over seeds from zero.
+    A seed of both was trained on the same pairs, so their difference is taken seed by
+    seed, of those that both have. A cell counts as sure where the mean difference is
+    more than two standard deviations over seeds from zero.
 
     Args:
-        ours: array `(seeds, sound, image)` of accuracies.
+        ours: dict of accuracies `(sound, image)` by seed; at least one seed is in both.
         other: the same of another network.
 
     Returns:
@@ -118,14 +129,13 @@ def compare(ours, other):
         `"cells"`, and of cells that are `"higher"`, `"lower"`, `"surely_higher"`,
         `"surely_lower"`.
     """
-    seeds = min(len(ours), len(other))
-    differences = ours[:seeds] - other[:seeds]
+    differences = {seed: ours[seed] - other[seed] for seed in ours if seed in other}
     mean, spread = summary(differences)
-    of_seeds = differences.mean(axis=(1, 2))
+    of_seeds = np.array([cells.mean() for cells in differences.values()])
     return {
         "difference": mean,
         "spread": spread,
-        "seeds": seeds,
+        "seeds": len(differences),
         "cells": mean.size,
         "higher": int((mean > 0).sum()),
         "lower": int((mean < 0).sum()),

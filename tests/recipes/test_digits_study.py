@@ -144,11 +144,11 @@ def test_from_training_to_presets(corpus, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "initial - fc" in printed and "of 9 cells" in printed
     grids, _ = scoring.read(runs, "digits", "noisy")
-    shapes = {network: grid.shape for network, grid in grids.items()}
+    shapes = {(n, seed): grid.shape for n in grids for seed, grid in grids[n].items()}
     assert shapes == {
-        **dict.fromkeys(architecture.NETWORKS, (2, 3, 3)),
-        "image": (2, 1, 3),
-        "sound": (2, 3, 1),
+        **{(n, seed): (3, 3) for n in architecture.NETWORKS for seed in (0, 1)},
+        **{("image", seed): (1, 3) for seed in (0, 1)},
+        **{("sound", seed): (3, 1) for seed in (0, 1)},
     }
     # One cell, by hand.
     digits = data.load("digits", 0, corpus)
@@ -158,7 +158,7 @@ def test_from_training_to_presets(corpus, tmp_path, capsys):
     options = {"preprocessor": model.preprocessor}
     x, y = data.pairs(digits, "test", 6, evaluate.TEST_SEED, snr, **options)[0]
     right = model.predict(x, verbose=0).argmax(-1) == y
-    assert grids["second"][1, 2, 1] == pytest.approx(right.mean())
+    assert grids["second"][1][2, 1] == pytest.approx(right.mean())
     # And without the image.
     run = runs / "digits" / "incomplete" / "second" / "seed1"
     model = evaluate.trained(run)
@@ -213,7 +213,7 @@ def test_scores_are_read_from_records(corpus, tmp_path, monkeypatch, capsys):
 
     shutil.rmtree(runs / "digits" / "incomplete" / "fc" / "seed1")
     grids, metrics = scoring.read(runs, "digits", "incomplete")
-    np.testing.assert_array_equal(grids["fc"], expected[0]["fc"])
+    np.testing.assert_equal(grids, expected[0])
     assert metrics == expected[1] and release.values_of(runs, "fc") == found
     shutil.rmtree(runs)
     with pytest.raises(SystemExit, match=r"train.py --noise incomplete --network fc"):
@@ -227,7 +227,12 @@ def test_differences_are_taken_seed_by_seed():
     ours = theirs + 0.1
     ours[:, 0, 0] = theirs[:, 0, 0] - 0.1
     ours[:, 0, 1] = theirs[:, 0, 1] + [0.5, -0.6, 0.2]
-    found = scoring.compare(ours, theirs)
+    # Not in the same places, and one of each without the other.
+    seeds = {1: theirs[0], 2: theirs[1], 3: theirs[2], 4: rng.random((3, 3))}
+    found = scoring.compare(
+        {0: rng.random((3, 3)), 2: ours[1], 1: ours[0], 3: ours[2]}, seeds
+    )
+    assert found["seeds"] == 3
     counts = {k: found[k] for k in ("cells", "surely_higher", "surely_lower")}
     assert counts == {"cells": 9, "surely_higher": 7, "surely_lower": 1}
     assert (found["higher"], found["lower"]) == (8, 1)
@@ -240,15 +245,18 @@ def test_differences_are_taken_seed_by_seed():
 
 def test_heat_maps_show_the_differences():
     rng = np.random.default_rng(0)
-    grids = {n: rng.random((2, 3, 3)) for n in architecture.NETWORKS}
+    grids = {n: dict(enumerate(rng.random((2, 3, 3)))) for n in architecture.NETWORKS}
+    grids |= {"image": {0: rng.random((1, 3))}, "sound": {0: rng.random((3, 1))}}
     figure = figures.heat_maps(grids, "noisy")
     shown = {axes.get_title(): axes for axes in figure.axes if axes.get_title()}
     assert set(shown) == {
-        *(f"{n}: accuracy" for n in architecture.NETWORKS),
+        *(f"{n}: accuracy" for n in grids),
         "initial − second",
         "initial − fc",
     }
     drawn = shown["initial − fc"].images[0].get_array()
-    difference = (grids["initial"] - grids["fc"]).mean(0)
-    np.testing.assert_allclose(drawn, difference)
+    difference = [grids["initial"][seed] - grids["fc"][seed] for seed in (0, 1)]
+    np.testing.assert_allclose(drawn, np.mean(difference, axis=0))
+    stripes = shown["sound: accuracy"].images[0].get_array()
+    np.testing.assert_array_equal(stripes, np.tile(grids["sound"][0], (1, 3)))
     keras.backend.clear_session()
