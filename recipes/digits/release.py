@@ -54,9 +54,8 @@ def main(argv=None):
     found = read(args.output)
     for name in args.presets or PRESETS:
         release(name, found, args)
-    for protocol in ("digits", "digits_speaker"):
-        if (protocol, RELEASED) in found:
-            write_rows(args.zoo, protocol, found[protocol, RELEASED][1], args.output)
+    for (protocol, noise), (_, metrics) in found.items():
+        write_rows(args.zoo, protocol, noise, metrics, args.output)
 
 
 def read(output):
@@ -210,15 +209,20 @@ def test_pairs(digits, count, snr, preprocessor):
     return data.pairs(digits, "test", count, seed, snr, preprocessor=preprocessor)[0]
 
 
-def write_rows(zoo, protocol, metrics, output):
-    """The rows of `zoo/results.csv` of one protocol; presets are of the first."""
+def write_rows(zoo, protocol, noise, metrics, output):
+    """The rows of `zoo/results.csv` of networks that were trained in one way.
+
+    Presets are of the first protocol, trained as what is released. Of other noise, the
+    name of the protocol says which.
+    """
     owners, released = {}, {}
-    if protocol == "digits":
+    if (protocol, noise) == ("digits", RELEASED):
         owners = {network: name for name, network in PRESETS.items()}
         for network in owners:
             seed = int(best(output, network).name.removeprefix("seed"))
             released[network] = values_of(output, network)[seed]
     path = Path(zoo, "results.csv")
+    protocol += "" if noise == RELEASED else f"_{noise}"
     common.write_results(path, protocol, spreads(metrics), released, owners)
 
 
