@@ -10,6 +10,7 @@ from pathlib import Path
 
 import data
 import numpy as np
+from scipy import stats
 
 RECORDS = Path(__file__).parent / "records"
 
@@ -147,13 +148,25 @@ def compare(ours, other):
 
 
 def in_words(found):
-    """A sentence on what `compare` found."""
-    return (
+    """What `compare` found, in sentences."""
+    told = (
         f"{found['mean']:+.4f} ± {found['mean_spread']:.4f} of accuracy over all "
         f"levels of noise. Higher in {found['higher']} of {found['cells']} cells, by "
         f"more than two standard deviations over seeds in {found['surely_higher']}; "
         f"lower in {found['lower']}, by more than two in {found['surely_lower']}."
     )
+    if found["seeds"] > 1:
+        told += (
+            f" With {found['seeds']} seeds, about {by_chance(found):.0f} of "
+            f"{found['cells']} cells would be that far apart by chance."
+        )
+    return told
+
+
+def by_chance(found):
+    """Cells that `compare` would count as sure, higher or lower, were all equal."""
+    seeds = found["seeds"]
+    return found["cells"] * 2 * stats.t.sf(2 * np.sqrt(seeds), seeds - 1)
 
 
 def deviation(values):

@@ -247,6 +247,9 @@ def test_differences_are_taken_seed_by_seed():
     assert found["mean_spread"] == pytest.approx(np.std(mean, ddof=1))
     text = scoring.in_words(found)
     assert "Higher in 8 of 9 cells" in text and "lower in 1," in text
+    # t of two degrees of freedom beyond twice the root of three: 0.074.
+    assert "With 3 seeds, about 1 of 9 cells would be" in text
+    assert scoring.by_chance({**found, "cells": 100}) == pytest.approx(7.4, abs=0.05)
 
 
 def test_heat_maps_show_the_differences():
