@@ -176,8 +176,8 @@ class DigitPreprocessor:
         lowest, highest = self.rate / RATIO, self.rate * RATIO
         if not lowest <= rate <= highest:
             raise RecordError(
-                f"Expected sound of {lowest:,g} to {highest:,g} samples a second. "
-                f"Received: rate={rate:,g}. Correct it, or the header of the file."
+                f"Expected sound of {lowest:,.9g} to {highest:,.9g} samples a second. "
+                f"Received: rate={rate:,.9g}. Correct it, or the header of the file."
             )
         try:
             from scipy.signal import resample_poly
