@@ -1,4 +1,4 @@
-"""ECG recordings from WFDB files and CSV tables, with errors a user can act on."""
+"""ECG recordings from WFDB files, with errors a user can act on."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,8 @@ _BITS = {
     24: ("24", "524"),
     32: ("32",),
 }
+# Units in millivolts; the sign for micro has two codes.
+MILLIVOLTS = {"mv": 1.0, "uv": 1e-3, "\u00b5v": 1e-3, "\u03bcv": 1e-3, "v": 1e3}
 _INVALID = {name: -(1 << (bits - 1)) for bits, names in _BITS.items() for name in names}
 
 
@@ -167,55 +169,6 @@ def read_beats(path, annotator, num_samples=None, fs=None):
     return beats, symbols[is_beat]
 
 
-def read_csv(path, fs):
-    """Read an ECG from a CSV file: a header row, then one column a lead, in mV.
-
-    Args:
-        path: Path of the file. A column called `time`, `t`, `sample`, `index`
-            or without a name is left out.
-        fs: float. Sampling rate in hertz.
-
-    Returns:
-        An `ECGRecord` without beats.
-
-    Raises:
-        RecordError: The file is missing, has no header, or holds no numbers.
-
-    Example:
-
-    ```python
-    Path("ecg.csv").write_text("time,MLII\\n0.000,0.12\\n0.004,0.15\\n")
-    record = read_csv("ecg.csv", fs=250)
-    record.leads  # ("MLII",)
-    ```
-    """
-    path = Path(path)
-    _require_file(path, "file")
-    with open(path, encoding="utf-8-sig", errors="replace") as file:
-        names = [n.strip().strip('"') for n in file.readline().rstrip("\n").split(",")]
-    if not any(names) or all(_is_number(name) for name in names):
-        raise RecordError(
-            f"{path} does not begin with a header row of lead names. "
-            f"Received: {','.join(names)[:60]!r}. Add one, such as 'MLII,V1'."
-        )
-    try:
-        table = np.genfromtxt(path, delimiter=",", skip_header=1, ndmin=2)
-    except ValueError as error:
-        raise RecordError(f"{path} is not a table: {_brief(error)}") from error
-    skip = {"", "time", "t", "time_s", "seconds", "sample", "samples", "index"}
-    keep = [i for i, name in enumerate(names) if name.lower() not in skip]
-    if not keep or table.size == 0 or table.shape[1] != len(names):
-        raise RecordError(
-            f"{path} holds no lead: expected one column a lead under the header "
-            f"{names}. Received: a table of {table.shape[0]} rows and "
-            f"{table.shape[1] if table.size else 0} columns."
-        )
-    signals = table[:, keep].astype("float32")
-    if not np.isfinite(signals).any():
-        raise RecordError(f"{path} holds no number in {[names[i] for i in keep]}.")
-    return ECGRecord(path.stem, signals, tuple(names[i] for i in keep), float(fs))
-
-
 def _read_signals(wfdb, path, verify):
     """Digital samples scaled to float32 mV; the library's own scaling is float64."""
     try:
@@ -248,7 +201,7 @@ def _read_signals(wfdb, path, verify):
 
 
 def _to_millivolts(units):
-    return {"uv": 1e-3, "µv": 1e-3, "v": 1e3}.get((units or "mV").lower(), 1.0)
+    return MILLIVOLTS.get((units or "mV").lower(), 1.0)
 
 
 def _require_file(path, kind):
@@ -258,14 +211,6 @@ def _require_file(path, kind):
 
 def _strip_extension(path):
     return path.with_suffix("") if path.suffix in {".hea", ".dat"} else path
-
-
-def _is_number(text):
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _brief(error):

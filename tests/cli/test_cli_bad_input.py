@@ -204,15 +204,25 @@ def test_rate_where_it_does_not_belong(path, refused):
         ("MLII,V1\n", "no lead"),
         ("MLII,V1\na,b\nc,d\n", "no number"),
         ("MLII,V1\n1,2\n1,2,3\n", "not a table"),
-        ("MLII,V1\n1\n2\n", "no lead"),
+        ("MLII,V1\n1\n2\n", "expected 2 columns.*1 in line 2"),
         ("time\n1\n2\n", "no lead"),
-        ("MLII;V1\n0.1;0.2\n0.2;0.3\n", "no number|comma"),
+        ("MLII;V1\n0.1;0.2\n0.2;0.3\n", "no number.*commas"),
+        ("0.1,\n0.2,\n", "header"),
+        ('"MLII\n' + "0.1\n" * 50_000, "not a table"),
+        ("time [s],t,'sample #'\n0,0,0\n1,1,1\n", "no lead"),
     ],
 )
 def test_csv_that_holds_no_ecg(tmp_path, refused, text, pattern):
     path = tmp_path / "ecg.csv"
     path.write_text(text)
     refused(pattern, "annotate", path, "--fs", "360")
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_csv_in_another_encoding(tmp_path, refused, encoding):
+    path = tmp_path / "ecg.csv"
+    path.write_text("Dérivation II\n0.1\n0.2\n", encoding=encoding)
+    refused("not in UTF-8.*Save it as", "annotate", path, "--fs", "360")
 
 
 def test_csv_with_some_text(tmp_path, refused):

@@ -12,7 +12,6 @@ from keras_mmfusion.datasets import (
     ECGRecord,
     RecordError,
     read_beats,
-    read_csv,
     read_wfdb,
 )
 from keras_mmfusion.metrics import match_beats
@@ -92,16 +91,6 @@ def test_comments_are_no_beats(tmp_path, record):
     write_beats(tmp_path, [100, 200, 300], ["+", "N", "~"])
     beats, symbols = read_beats(path, "atr")
     assert beats.tolist() == [200] and symbols.tolist() == ["N"]
-
-
-def test_read_csv(tmp_path, record):
-    path = tmp_path / "ecg.csv"
-    text = "\ufefftime, MLII ,V1\n0.0,0.1,-0.2\n0.1,,0.3\n0.2,0.5,nan\n"
-    path.write_text(text, encoding="utf-8")
-    table = read_csv(path, 250)
-    assert table.leads == ("MLII", "V1") and table.fs == 250 and table.name == "ecg"
-    expected = [[0.1, -0.2], [np.nan, 0.3], [0.5, np.nan]]
-    np.testing.assert_allclose(table.signals, np.float32(expected))
 
 
 def test_checksum_can_be_ignored(tmp_path):

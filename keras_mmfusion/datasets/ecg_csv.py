@@ -1,0 +1,134 @@
+"""ECG recordings from CSV tables, as various programs write them."""
+
+import csv
+import re
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from keras_mmfusion.datasets.ecg_record import (
+    MILLIVOLTS,
+    ECGRecord,
+    RecordError,
+    _brief,
+    _require_file,
+)
+
+# Names of columns that count samples or tell the time.
+_CLOCK = re.compile(
+    r"time|date|elapsed|seconds|sample|index|unnamed|^(t|s|ms)?$|^t[\W_]"
+)
+_UNIT = re.compile(rf"\s*[\[(]({'|'.join(MILLIVOLTS)})[\])]$", re.IGNORECASE)
+
+
+def read_csv(path, fs):
+    """Read an ECG from a CSV file: a header row, then one column a lead, in mV.
+
+    Units other than mV stand in the name of a lead, as in `MLII (uV)`, or in a row of
+    their own below the header.
+
+    Args:
+        path: Path of the file, in UTF-8. Columns that tell the time or count samples
+            are left out: those called so (`time`, `Time (s)`, `sample #`, `index`, no
+            name), and those whose values rise throughout.
+        fs: float. Sampling rate in hertz.
+
+    Returns:
+        An `ECGRecord` without beats. A cell without a number is a missing sample.
+
+    Raises:
+        RecordError: The file is missing, is no text, has no header, or holds no
+            numbers.
+
+    Example:
+
+    ```python
+    Path("ecg.csv").write_text("time,MLII\\n0.000,0.12\\n0.004,0.15\\n")
+    record = read_csv("ecg.csv", fs=250)
+    record.leads  # ("MLII",)
+    ```
+    """
+    path = Path(path)
+    _require_file(path, "file")
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            names, scales, table = _read(path, csv.reader(file, skipinitialspace=True))
+    except UnicodeDecodeError as error:
+        raise RecordError(
+            f"{path} is not in UTF-8 ({_brief(error)}). Save it as 'CSV UTF-8'."
+        ) from error
+    except csv.Error as error:
+        raise RecordError(f"{path} is not a table: {_brief(error)}.") from error
+    keep = [
+        i
+        for i, name in enumerate(names)
+        if not _CLOCK.search(name.lower()) and not _is_clock(table[:, i], fs)
+    ]
+    if not keep or not len(table):
+        raise RecordError(
+            f"{path} holds no lead: expected one column a lead, beside the time, under "
+            f"the header '{','.join(names)[:60]}'. Received: {len(table)} rows."
+        )
+    signals = (table[:, keep] * scales[keep]).astype("float32")
+    leads = tuple(_UNIT.sub("", names[i]) for i in keep)
+    if not np.isfinite(signals).any():
+        raise RecordError(
+            f"{path} holds no number under '{','.join(leads)[:60]}'. Part columns by "
+            "commas, and write decimals with a point."
+        )
+    return ECGRecord(path.stem, signals, leads, float(fs))
+
+
+def _read(path, rows):
+    """Names of the columns, their units in mV, and the numbers `(rows, columns)`."""
+    names = [_unquoted(cell) for cell in next(rows, [])]
+    # Numpy writes the header as a comment.
+    names[:1] = [name.lstrip("# ") for name in names[:1]]
+    if all(_is_number(name) for name in names if name):
+        raise RecordError(
+            f"{path} does not begin with a header row of lead names. "
+            f"Received: {','.join(names)[:60]!r}. Add one, such as 'MLII,V1'."
+        )
+    found = [_UNIT.search(name) for name in names]
+    scales = [MILLIVOLTS[unit[1].lower()] if unit else 1.0 for unit in found]
+    first = next(rows, [])
+    units = [MILLIVOLTS.get(_unquoted(cell).lower()) for cell in first]
+    if len(first) == len(names) and any(units) and not any(map(_is_number, first)):
+        scales, first = [unit or 1.0 for unit in units], []
+    cells = _cells(path, rows, first, len(names))
+    table = np.fromiter(cells, "float64").reshape(-1, len(names))
+    return names, np.array(scales), table
+
+
+def _cells(path, rows, first, width):
+    """The numbers of all rows, one after the other; NaN for what is none."""
+    for row in chain([first], rows):
+        if not row or row[0].startswith("#"):
+            continue
+        if len(row) != width:
+            raise RecordError(
+                f"{path} is not a table: expected {width} columns, as in the header. "
+                f"Received: {len(row)} in line {rows.line_num}."
+            )
+        yield from map(_number, row)
+
+
+def _is_clock(values, fs):
+    """Whether more than a second rises with every sample, as no ECG does."""
+    return len(values) > fs and bool((np.diff(values) > 0).all())
+
+
+def _unquoted(cell):
+    return cell.strip(" \t'\"")
+
+
+def _number(text, otherwise=np.nan):
+    try:
+        return float(text)
+    except ValueError:
+        return otherwise
+
+
+def _is_number(text):
+    return _number(text, None) is not None

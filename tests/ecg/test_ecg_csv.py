@@ -1,0 +1,85 @@
+"""CSV tables of various programs: which columns are leads, and in which units."""
+
+import numpy as np
+import pytest
+from backends import once
+
+from keras_mmfusion.datasets import RecordError, read_csv
+
+pytestmark = once
+ROWS = [(0, 0.1, -0.2), (1, 0.4, 0.3), (2, 0.3, 0.5)]
+
+
+def read(folder, text, fs=250):
+    path = folder / "ecg.csv"
+    path.write_text(text, encoding="utf-8")
+    return read_csv(path, fs)
+
+
+def table(header, form="{},{},{}"):
+    return "\n".join([header, *(form.format(*row) for row in ROWS)])
+
+
+def test_read_csv(tmp_path):
+    text = "\ufefftime, MLII ,V1\n0.0,0.1,-0.2\n0.1,,0.3\n0.2,0.5,nan\n"
+    record = read(tmp_path, text)
+    assert record.leads == ("MLII", "V1") and record.fs == 250 and record.name == "ecg"
+    expected = [[0.1, -0.2], [np.nan, 0.3], [0.5, np.nan]]
+    np.testing.assert_allclose(record.signals, np.float32(expected))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Time (s)", "time [s]", "time_s", "timestamp", "Elapsed time", "t [s]", "t", "",
+     "'sample #'", '"sample"', "# Time", "Unnamed: 0", "Date", "Index"],
+)  # fmt: skip
+def test_the_time_is_no_lead(tmp_path, name):
+    record = read(tmp_path, table(f"{name},MLII,V1"))
+    assert record.leads == ("MLII", "V1")
+    np.testing.assert_array_equal(record.signals, np.float32(ROWS)[:, 1:])
+
+
+def test_what_rises_throughout_is_no_lead(tmp_path):
+    lines = [f"{i / 10},{i % 7}" for i in range(300)]
+    assert read(tmp_path, "\n".join(["Zeit,II", *lines])).leads == ("II",)
+    # Less than a second may rise.
+    assert read(tmp_path, "\n".join(["X,II", *lines[:9]])).leads == ("X", "II")
+
+
+@pytest.mark.parametrize(
+    "text,leads",
+    [
+        (table("# n/a,MLII,V1"), ("n/a", "MLII", "V1")),
+        (table("'t','MLII','V1'"), ("MLII", "V1")),
+        (table('"t","MLII","V1"', '"{}","{}","{}"'), ("MLII", "V1")),
+        (table('t, "ECG, lead II", "V1"', '{}, "{}", "{}"'), ("ECG, lead II", "V1")),
+        (table("t,MLII,V1\r", "{},{},{}\r"), ("MLII", "V1")),
+        (table("t,MLII,V1,", "{},{},{},"), ("MLII", "V1")),
+        (table("t,MLII,V1") + "\n\n# end\n", ("MLII", "V1")),
+    ],
+)
+def test_quotes_and_comments(tmp_path, text, leads):
+    record = read(tmp_path, text)
+    assert record.leads == leads
+    np.testing.assert_array_equal(record.signals[:, -2:], np.float32(ROWS)[:, 1:])
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["t,MLII (uV),V1 [mV]", "t,MLII (\u03bcV),V1", "t,MLII,V1\n'seconds','uV','mV'"],
+)
+def test_units_become_millivolts(tmp_path, header):
+    record = read(tmp_path, table(header))
+    assert record.leads == ("MLII", "V1")
+    expected = np.float32(ROWS)[:, 1:] * np.float32([1e-3, 1])
+    np.testing.assert_allclose(record.signals, expected, rtol=1e-6)
+
+
+def test_text_in_the_first_row_is_no_unit(tmp_path):
+    record = read(tmp_path, "MLII,beat\n0.1,V\n0.2,N\n")
+    np.testing.assert_array_equal(record.signals[:, 0], np.float32([0.1, 0.2]))
+
+
+def test_rows_of_different_length(tmp_path):
+    with pytest.raises(RecordError, match=r"expected 2 columns.*3 in line 3"):
+        read(tmp_path, "MLII,V1\n1,2\n1,2,3\n")
