@@ -34,8 +34,9 @@ class BeatCache:
     """One `.npy` file a recording: a row a beat, with its inputs and its symbol.
 
     The name of a file tells what it was made of: the header of the record, which has
-    the checksums of the signals, its annotations, the settings of the preprocessor,
-    and the version of the package. A file is there whole or not at all, and processes
+    the checksums of the signals (of several segments the names only), its annotations,
+    the settings of the preprocessor, and the version of the package. A file is there
+    whole or not at all, and processes
     that make the same one at the same time leave one of two equal ones.
 
     Args:

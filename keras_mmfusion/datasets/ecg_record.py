@@ -75,6 +75,10 @@ class ECGRecord:
 def read_wfdb(path, annotator=None, verify=True):
     """Read a WFDB record, and its beat annotations when asked for.
 
+    Segments of a record are joined; where one lacks a lead, samples are missing. Of
+    leads with several samples a frame, each frame gives the mean. A lead without a
+    description is called `lead_1`, `lead_2`, … by its place.
+
     Args:
         path: Path of the record without extension (`mitdb/100`); the name of
             its `.hea` or `.dat` file is accepted as well.
@@ -98,25 +102,13 @@ def read_wfdb(path, annotator=None, verify=True):
     """
     wfdb = _import_wfdb()
     path = _strip_extension(Path(path))
-    _require_file(path.with_name(path.name + ".hea"), "header")
-    try:
-        header = wfdb.rdheader(str(path))
-    except Exception as error:
-        raise RecordError(
-            f"{path}.hea is not a readable WFDB header ({_brief(error)}). "
-            "Download the record again."
-        ) from error
-    if not header.n_sig:
-        raise RecordError(f"Record {path} has no signals, only a header.")
-    for file_name in dict.fromkeys(getattr(header, "file_name", None) or []):
-        _require_file(path.parent / file_name, "signal file")
-    signals = _read_signals(wfdb, path, verify)
+    header = _read_header(wfdb, path)
+    read = _join_segments if hasattr(header, "seg_name") else _read_signals
+    leads, signals = read(wfdb, path, header, verify)
     beats = symbols = None
     if annotator is not None:
         beats, symbols = read_beats(path, annotator, len(signals), header.fs)
-    return ECGRecord(
-        path.name, signals, tuple(header.sig_name), float(header.fs), beats, symbols
-    )
+    return ECGRecord(path.name, signals, leads, float(header.fs), beats, symbols)
 
 
 def read_beats(path, annotator, num_samples=None, fs=None):
@@ -169,35 +161,86 @@ def read_beats(path, annotator, num_samples=None, fs=None):
     return beats, symbols[is_beat]
 
 
-def _read_signals(wfdb, path, verify):
-    """Digital samples scaled to float32 mV; the library's own scaling is float64."""
+def _read_header(wfdb, path):
+    _require_file(path.with_name(path.name + ".hea"), "header")
     try:
-        record = wfdb.rdrecord(str(path), physical=False)
+        header = wfdb.rdheader(str(path))
+    except Exception as error:
+        raise RecordError(
+            f"{path}.hea is not a readable WFDB header ({_brief(error)}). "
+            "Download the record again."
+        ) from error
+    if not header.n_sig:
+        raise RecordError(f"Record {path} has no signals, only a header.")
+    return header
+
+
+def _join_segments(wfdb, path, header, verify):
+    """Names of all leads, and the segments one after the other."""
+    stops = np.cumsum(header.seg_len)
+    # Of length 0 is what only lists leads; "~" stands for a time without signals.
+    parts = [
+        (stop - length, stop, path.parent / name)
+        for name, length, stop in zip(
+            header.seg_name, header.seg_len, stops, strict=True
+        )
+        if length and name != "~"
+    ]
+    if not parts:
+        raise RecordError(f"Record {path} has no segments with signals.")
+    headers = [_read_header(wfdb, part) for _, _, part in parts]
+    for (_, _, part), own in zip(parts, headers, strict=True):
+        if hasattr(own, "seg_name") or own.fs != header.fs:
+            raise RecordError(
+                f"Segment {part} of {path} must be a record of its own at "
+                f"{header.fs:g} Hz. Received: {own.fs:g} Hz"
+                f"{', with segments' * hasattr(own, 'seg_name')}. Choose one segment."
+            )
+    leads = tuple(dict.fromkeys(name for own in headers for name in _lead_names(own)))
+    signals = np.full((int(stops[-1]), len(leads)), np.nan, "float32")
+    for (start, stop, part), own in zip(parts, headers, strict=True):
+        names, values = _read_signals(wfdb, part, own, verify)
+        if len(values) != stop - start:
+            raise RecordError(
+                f"Segment {part} has {len(values):,} samples, but {path}.hea says "
+                f"{stop - start:,}. Download the record again."
+            )
+        signals[start:stop, [leads.index(name) for name in names]] = values
+    return leads, signals
+
+
+def _read_signals(wfdb, path, header, verify):
+    """Names of the leads, and float32 mV; the library's own scaling is float64."""
+    for file_name in dict.fromkeys(header.file_name or []):
+        _require_file(path.parent / file_name, "signal file")
+    try:
+        record = wfdb.rdrecord(str(path), physical=False, smooth_frames=False)
     except Exception as error:
         raise RecordError(
             f"The signals of {path} cannot be read: truncated or corrupt "
             f"({_brief(error)}). Download the record again."
         ) from error
-    digital = record.d_signal
-    if verify and record.checksum:
-        sums = digital.sum(axis=0, dtype="int64")
-        for lead, found, expected in zip(
-            record.sig_name, sums, record.checksum, strict=True
-        ):
-            if expected is not None and (int(found) - int(expected)) % 65536:
-                raise RecordError(
-                    f"Lead {lead} of {path} does not match the checksum in its "
-                    "header: the signal file is corrupt. Download it again."
-                )
-    gain = np.array([g if g else 200.0 for g in record.adc_gain], "float32")
-    signals = (digital - np.array(record.baseline)).astype("float32")
-    signals *= np.array([_to_millivolts(u) for u in record.units], "float32") / gain
-    for column, fmt in enumerate(record.fmt):
+    leads, columns = _lead_names(header), []
+    for i, digital in enumerate(record.e_d_signal):
+        expected = record.checksum[i] if verify and record.checksum else None
+        found = digital.sum(dtype="int64")
+        if expected is not None and (int(found) - int(expected)) % 65536:
+            raise RecordError(
+                f"Lead {leads[i]} of {path} does not match the checksum in its "
+                "header: the signal file is corrupt. Download it again."
+            )
+        column = (digital - record.baseline[i]).astype("float32")
+        column *= np.float32(_to_millivolts(record.units[i])) / np.float32(
+            record.adc_gain[i] or 200.0
+        )
         # The most negative code of a format means "no valid sample here".
-        invalid = _INVALID.get(str(fmt))
-        if invalid is not None:
-            signals[digital[:, column] == invalid, column] = np.nan
-    return signals
+        column[digital == _INVALID.get(str(record.fmt[i]))] = np.nan
+        columns.append(column.reshape(-1, record.samps_per_frame[i]).mean(axis=1))
+    return leads, np.stack(columns, axis=1)
+
+
+def _lead_names(header):
+    return tuple(name or f"lead_{i}" for i, name in enumerate(header.sig_name, 1))
 
 
 def _to_millivolts(units):

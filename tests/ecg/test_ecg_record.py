@@ -15,6 +15,7 @@ from keras_mmfusion.datasets import (
     read_wfdb,
 )
 from keras_mmfusion.metrics import match_beats
+from keras_mmfusion.preprocessing import BeatPreprocessor
 from keras_mmfusion.preprocessing.beat_detection import check_alignment, detect_beats
 
 pytestmark = once
@@ -84,6 +85,82 @@ def test_missing_samples_of_other_formats_are_nan(tmp_path, fmt):
     )
     signals = read_wfdb(tmp_path / "rec").signals
     np.testing.assert_array_equal(np.isnan(signals), np.isnan(values))
+
+
+def waves(length, leads=2):
+    return np.sin(np.arange(length)[:, None] / (20 + np.arange(leads)))
+
+
+def test_leads_without_a_description(tmp_path):
+    path = write_record(tmp_path, waves(720), 360, ["II", "V1"])
+    header = path.with_suffix(".hea")
+    header.write_text(header.read_text().replace(" II", ""))
+    record = read_wfdb(path)
+    assert record.leads == ("lead_1", "V1") and record.lead_index("LEAD_1") == 0
+    header.write_text(header.read_text().replace(" V1", ""))
+    record = replace(read_wfdb(path), beats=np.array([300]))
+    assert BeatPreprocessor()(record).leads == ("lead_1", "lead_2")
+
+
+@pytest.fixture
+def segments(tmp_path):
+    """Two segments of 400 and 500 samples, of which the second has one lead only."""
+    write_record(tmp_path, waves(400), 360, ["II", "V1"], name="a")
+    write_record(tmp_path, waves(500, 1), 360, ["II"], name="b")
+    return tmp_path / "rec"
+
+
+def write_header(path, first, *segments):
+    path.with_suffix(".hea").write_text("\n".join([first, *segments, ""]))
+
+
+def test_segments_are_joined(segments):
+    write_header(segments, "rec/3 2 360 1000", "a 400", "~ 100", "b 500")
+    write_beats(segments.parent, [100, 950])
+    record = read_wfdb(segments, "atr")
+    assert record.leads == ("II", "V1") and record.name == "rec"
+    expected = np.full((1000, 2), np.nan)
+    expected[:400], expected[500:, :1] = waves(400), waves(500, 1)
+    np.testing.assert_allclose(record.signals, expected, atol=1e-3)
+    assert record.beats.tolist() == [100, 950]
+
+
+@pytest.mark.parametrize(
+    "lines,message",
+    [
+        (("rec/2 2 360 900", "a 400", "c 500"), r"No header at .*c\.hea"),
+        (("rec/2 2 360 900", "a 300", "b 600"), "400 samples, but .* says 300"),
+        (("rec/2 2 250 900", "a 400", "b 500"), "at 250 Hz. Received: 360 Hz"),
+        (("rec/2 2 360 900", "a 400", "rec 500"), "Received: 360 Hz, with segments"),
+        (("rec/1 2 360 900", "~ 900"), "no segments with signals"),
+    ],
+)
+def test_segments_that_do_not_fit(segments, lines, message):
+    write_header(segments, *lines)
+    with pytest.raises(RecordError, match=message):
+        read_wfdb(segments)
+
+
+def test_leads_of_different_rates(tmp_path):
+    import wfdb
+
+    fast, slow = waves(1440, 1), waves(720, 1)
+    fast[400] = np.nan
+    wfdb.wrsamp(
+        "rec",
+        fs=360,
+        units=["mV", "mV"],
+        sig_name=["II", "V1"],
+        e_p_signal=[fast[:, 0], slow[:, 0]],
+        samps_per_frame=[2, 1],
+        fmt=["16", "16"],
+        write_dir=str(tmp_path),
+    )
+    record = read_wfdb(tmp_path / "rec")
+    means = fast.reshape(-1, 2).mean(axis=1, keepdims=True)
+    expected = np.concatenate([means, slow], axis=1)
+    np.testing.assert_allclose(record.signals, expected, atol=1e-3)
+    assert record.fs == 360 and np.isnan(record.signals[200, 0])
 
 
 def test_comments_are_no_beats(tmp_path, record):
