@@ -37,7 +37,8 @@ def add_model_arguments(parser):
         action="append",
         metavar="NAME",
         help="lead to use, by name; repeat it for two leads "
-        "(default: MLII or II, then a chest lead)",
+        "(default: MLII or II, and a chest lead). A limb lead is the model's first, "
+        "a chest lead its second, in whatever order",
     )
     parser.add_argument(
         "--preset",

@@ -1,5 +1,6 @@
 """From an ECG recording to the model inputs of each of its beats."""
 
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -13,6 +14,8 @@ from keras_mmfusion.preprocessing.reference_beats import reference_beats
 # Leads tried in this order when none is named: the limb lead in which R peaks
 # stand up, then the chest leads in which P waves and bundle branches show.
 LEAD_ORDER = ("mlii", "ii", "v1", "mcl1", "v5", "v2", "v4", "i", "iii")
+# In training the first lead was a limb lead, and a chest lead the second.
+_CHEST = re.compile(r"(m?v|mcl)\d")
 MIN_FS = 100.0
 
 
@@ -24,7 +27,7 @@ class BeatInputs:
         modalities: dict of float32 arrays `(beats, ...)`; NaN marks what is missing.
         reasons: array `(beats,)` of str; empty where the beat can be classified,
             else why not.
-        leads: tuple of the lead names used, in the order of the model's leads.
+        leads: tuple of the lead names used, limb leads before chest leads.
     """
 
     modalities: dict
@@ -61,7 +64,9 @@ class BeatPreprocessor:
     Call arguments:
         record: `ECGRecord` with beats.
         leads: Sequence of lead names to use. Defaults to `None`: the usual
-            limb lead, then the usual chest lead.
+            limb lead and the usual chest lead. Whatever their order, a limb lead
+            is the model's first, and a chest lead (V1 to V9, MCL1, …) its second,
+            also where the other is missing: so it was in training.
 
     Returns:
         `BeatInputs` with the modalities `"ecg"`, `(beats, length, 2 * num_leads)`
@@ -72,7 +77,7 @@ class BeatPreprocessor:
         `"ecg"` holds, lead by lead: `"lead_1"`, `"lead_2"`, …, `(beats, length, 2)`.
 
     Raises:
-        RecordError: No beats, a rate below 100 Hz, or an unknown lead.
+        RecordError: No beats, a rate below 100 Hz, an unknown lead, or one twice.
 
     Example:
 
@@ -133,13 +138,15 @@ class BeatPreprocessor:
                 "rate; resampling does not bring lost detail back."
             )
         columns = self.choose_leads(record, leads)
+        present = [lead for lead, column in enumerate(columns) if column is not None]
+        columns = [columns[lead] for lead in present]
         raw = record.signals[:, columns]
         beats = np.rint(record.beats * (self.fs / record.fs)).astype("int64")
         cut, faults = self._waves(raw, record.fs, beats)
         waves = np.full((len(beats), self.length, self.num_leads), np.nan, "float32")
-        for lead in range(len(columns)):
-            fine = faults[:, lead] == ""
-            waves[fine, :, lead] = cut[fine, :, lead]
+        for i, lead in enumerate(present):
+            fine = faults[:, i] == ""
+            waves[fine, :, lead] = cut[fine, :, i]
         unusable = (faults != "").all(axis=1)
         return BeatInputs(
             self.describe(waves, record.beats / record.fs),
@@ -182,24 +189,30 @@ class BeatPreprocessor:
         }
 
     def choose_leads(self, record, names=None):
-        """Columns of the leads to use: the named ones, else the usual ones."""
+        """Columns of the named leads, else of the usual ones, as the model takes them.
+
+        `None` stands for a limb lead that is missing before a chest lead.
+        """
+        lowered = [lead.lower() for lead in record.leads]
         if names:
             if len(names) > self.num_leads:
                 raise RecordError(
                     f"The model takes {self.num_leads} leads. Received: {len(names)} "
                     f"({', '.join(names)})."
                 )
-            return [record.lead_index(name) for name in names]
-        lowered = [lead.lower() for lead in record.leads]
-        ranked = sorted(
-            range(len(lowered)),
-            key=lambda i: (
-                LEAD_ORDER.index(lowered[i])
-                if lowered[i] in LEAD_ORDER
-                else len(LEAD_ORDER)
-            ),
-        )
-        return ranked[: self.num_leads]
+            columns = [record.lead_index(name) for name in names]
+            if len(set(columns)) < len(columns):
+                raise RecordError(
+                    f"Each lead is used once. Received: {', '.join(names)}. Name "
+                    f"different ones of {', '.join(record.leads)}."
+                )
+        else:
+            columns = sorted(range(len(lowered)), key=lambda i: _rank(lowered[i]))
+            columns = columns[: self.num_leads]
+        chest = [bool(_CHEST.fullmatch(name)) for name in lowered]
+        columns.sort(key=lambda i: chest[i])
+        no_limb_lead = chest[columns[0]] and len(columns) < self.num_leads
+        return [None] * no_limb_lead + columns
 
     def _waves(self, raw, fs, beats):
         """Beats `(beats, length, leads)`, and per beat and lead what is wrong."""
@@ -270,6 +283,10 @@ class BeatPreprocessor:
             mean = intervals.mean()
             features = np.log(np.stack([before, after], axis=1) / mean)
         return np.clip(features, -1.5, 1.5).astype("float32")
+
+
+def _rank(name):
+    return LEAD_ORDER.index(name) if name in LEAD_ORDER else len(LEAD_ORDER)
 
 
 def _without_gaps(signals, valid, causal):

@@ -158,6 +158,7 @@ def test_unknown_lead(path, refused):
 def test_too_many_leads(path, refused):
     leads = ["--lead", "MLII", "--lead", "V1", "--lead", "V1"]
     refused("2 leads", "annotate", path, "--beats", "atr", *leads)
+    refused("used once", "annotate", path, "--beats", "atr", *leads[2:])
 
 
 @pytest.mark.parametrize("beats", ["atr", "detect"])

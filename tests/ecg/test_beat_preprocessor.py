@@ -152,20 +152,45 @@ def test_leads_are_found_by_name(data_dir, name, leads):
         assert columns == [1, 0]
 
 
+@pytest.mark.parametrize(
+    "leads,chosen",
+    [
+        (("II", "V1"), [0, 1]),
+        (("V1", "ECG"), [1, 0]),
+        (("V5", "V1"), [1, 0]),
+        (("V1",), [None, 0]),
+        (("MCL1",), [None, 0]),
+        (("aVF",), [0]),
+        (("I", "III", "V5"), [0, 2]),
+    ],
+)
+def test_chest_leads_take_the_second_place(leads, chosen):
+    record = ECGRecord("x", np.zeros((720, len(leads)), "float32"), leads, 360.0)
+    assert BeatPreprocessor().choose_leads(record) == chosen
+    assert None not in BeatPreprocessor(num_leads=1).choose_leads(record)
+
+
 def test_leads_by_request(record, offline):
     inputs = BeatPreprocessor()(record, leads=["v1", "mlii"])
-    assert inputs.leads == ("V1", "MLII")
-    for lead in range(2):
-        a = inputs.modalities["ecg"][..., ECG[lead]]
-        assert np.array_equal(a, offline["ecg"][..., ECG[1 - lead]])
-        a = inputs.modalities["shape"][:, SHAPE[lead]]
-        assert np.array_equal(a, offline["shape"][:, SHAPE[1 - lead]])
+    assert inputs.leads == ("MLII", "V1")
+    assert all(np.array_equal(inputs.modalities[n], offline[n]) for n in NAMES)
+
+
+@pytest.mark.parametrize("lead", [0, 1])
+def test_one_lead_by_request(record, offline, lead):
+    inputs = BeatPreprocessor()(record, leads=[record.leads[lead]])
+    assert inputs.leads == (record.leads[lead],) and not inputs.reasons.any()
+    for name, part in (("ecg", ECG), ("shape", SHAPE)):
+        a, b = inputs.modalities[name], offline[name]
+        assert np.array_equal(a[..., part[lead]], b[..., part[lead]])
+        assert np.isnan(a[..., part[1 - lead]]).all()
 
 
 @pytest.mark.parametrize(
     "leads,message",
-    [(["MLII", "V7"], "has no lead 'V7'.*MLII, V1"), (["MLII"] * 3, "takes 2 leads")],
-)
+    [(["MLII", "V7"], "has no lead 'V7'.*MLII, V1"), (["MLII"] * 3, "takes 2 leads"),
+     (["V1", "v1"], "used once. Received: V1, v1. .*MLII, V1")],
+)  # fmt: skip
 def test_wrong_leads(record, leads, message):
     with pytest.raises(RecordError, match=message):
         BeatPreprocessor()(record, leads=leads)
