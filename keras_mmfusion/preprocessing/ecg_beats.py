@@ -26,7 +26,7 @@ class BeatInputs:
     Attributes:
         modalities: dict of float32 arrays `(beats, ...)`; NaN marks what is missing.
         reasons: array `(beats,)` of str; empty where the beat can be classified,
-            else why not.
+            else why not, of all its leads.
         leads: tuple of the lead names used, limb leads before chest leads.
     """
 
@@ -147,10 +147,12 @@ class BeatPreprocessor:
         for i, lead in enumerate(present):
             fine = faults[:, i] == ""
             waves[fine, :, lead] = cut[fine, :, i]
-        unusable = (faults != "").all(axis=1)
+        reasons = [
+            " and ".join(dict.fromkeys(beat)) if all(beat) else "" for beat in faults
+        ]
         return BeatInputs(
             self.describe(waves, record.beats / record.fs),
-            np.where(unusable, faults[:, 0], ""),
+            np.array(reasons),
             tuple(record.leads[c] for c in columns),
         )
 

@@ -37,6 +37,19 @@ def test_fault_in_every_lead_is_a_reason(record, value, reason, causal):
     assert np.isfinite(inputs.modalities["rhythm"]).all()
 
 
+@pytest.mark.parametrize("lead", [0, 1])
+def test_faults_of_all_leads_are_the_reason(record, lead):
+    def spoil(signals):
+        signals[20_000:24_000, lead] = np.nan
+        signals[20_000:24_000, 1 - lead] = 0.0
+
+    inputs = BeatPreprocessor()(changed(record, spoil))
+    inside, touching = beats_inside(record, 20_000, 24_000)
+    reason = ["missing samples and flat", "flat and missing samples"][lead]
+    assert set(inputs.reasons[inside]) == {reason}
+    assert not inputs.reasons[~touching].any()
+
+
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("value", [np.nan, 0.0])
 @pytest.mark.parametrize("lead", [0, 1])
