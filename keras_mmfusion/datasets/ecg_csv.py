@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_mmfusion.datasets.ecg_record import (
+    LARGEST,
     MILLIVOLTS,
     ECGRecord,
     RecordError,
@@ -35,7 +36,8 @@ def read_csv(path, fs):
         fs: float. Sampling rate in hertz.
 
     Returns:
-        An `ECGRecord` without beats. A cell without a number is a missing sample.
+        An `ECGRecord` without beats. A cell without a number, or with one that no
+        signal reaches in any unit (1e7), is a missing sample.
 
     Raises:
         RecordError: The file is missing, is no text, has no header, or holds no
@@ -70,14 +72,15 @@ def read_csv(path, fs):
             f"{path} holds no lead: expected one column a lead, beside the time, under "
             f"the header '{','.join(names)[:60]}'. Received: {len(table)} rows."
         )
-    signals = (table[:, keep] * scales[keep]).astype("float32")
+    signals = table[:, keep] * scales[keep]
+    signals[np.abs(signals) > LARGEST] = np.nan
     leads = tuple(_UNIT.sub("", names[i]) for i in keep)
     if not np.isfinite(signals).any():
         raise RecordError(
-            f"{path} holds no number under '{','.join(leads)[:60]}'. Part columns by "
-            "commas, and write decimals with a point."
+            f"{path} holds no number under '{','.join(leads)[:60]}' that could be "
+            "millivolts. Part columns by commas, and write decimals with a point."
         )
-    return ECGRecord(path.stem, signals, leads, float(fs))
+    return ECGRecord(path.stem, signals.astype("float32"), leads, float(fs))
 
 
 def _read(path, rows):

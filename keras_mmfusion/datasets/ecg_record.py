@@ -19,6 +19,9 @@ _BITS = {
 }
 # Units in millivolts; the sign for micro has two codes.
 MILLIVOLTS = {"mv": 1.0, "uv": 1e-3, "\u00b5v": 1e-3, "\u03bcv": 1e-3, "v": 1e3}
+# No signal is larger, be it in microvolts (1 V is 1e6) or in counts of 24 bits. Up to
+# here a wrong sample disturbs the seconds around it, beyond the whole record.
+LARGEST = 1e7
 _INVALID = {name: -(1 << (bits - 1)) for bits, names in _BITS.items() for name in names}
 
 
@@ -33,7 +36,7 @@ class ECGRecord:
     Attributes:
         name: str. Name of the record, without folder.
         signals: float32 array `(samples, leads)` in millivolts; NaN where the
-            recorder wrote an invalid sample.
+            recorder wrote an invalid sample, or one beyond 10,000 V.
         leads: tuple of str, one name per column of `signals`.
         fs: float. Sampling rate in hertz.
         beats: int64 array `(beats,)`, sample number of each R peak, or `None`.
@@ -235,6 +238,7 @@ def _read_signals(wfdb, path, header, verify):
         )
         # The most negative code of a format means "no valid sample here".
         column[digital == _INVALID.get(str(record.fmt[i]))] = np.nan
+        column[np.abs(column) > LARGEST] = np.nan
         columns.append(column.reshape(-1, record.samps_per_frame[i]).mean(axis=1))
     return leads, np.stack(columns, axis=1)
 

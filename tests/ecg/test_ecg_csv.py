@@ -1,5 +1,7 @@
 """CSV tables of various programs: which columns are leads, and in which units."""
 
+import warnings
+
 import numpy as np
 import pytest
 from backends import once
@@ -78,6 +80,15 @@ def test_units_become_millivolts(tmp_path, header):
 def test_text_in_the_first_row_is_no_unit(tmp_path):
     record = read(tmp_path, "MLII,beat\n0.1,V\n0.2,N\n")
     np.testing.assert_array_equal(record.signals[:, 0], np.float32([0.1, 0.2]))
+
+
+@pytest.mark.parametrize("value", ["1e30", "-2e7", "1e39", "-inf", "1e400"])
+def test_impossible_values_are_missing(tmp_path, value):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        record = read(tmp_path, f"MLII,V1\n0.1,-9e6\n{value},0.3\n")
+    expected = [[0.1, -9e6], [np.nan, 0.3]]
+    np.testing.assert_array_equal(record.signals, np.float32(expected))
 
 
 def test_rows_of_different_length(tmp_path):

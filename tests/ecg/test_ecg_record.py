@@ -91,6 +91,15 @@ def waves(length, leads=2):
     return np.sin(np.arange(length)[:, None] / (20 + np.arange(leads)))
 
 
+def test_impossible_samples_are_nan(tmp_path):
+    path = write_record(tmp_path, waves(720, 1), 360, ["II"])
+    header = path.with_suffix(".hea")
+    # At this gain the smallest step is 1e7 mV.
+    header.write_text(header.read_text().replace("2000.0(0)/mV", "1e-7(0)/mV"))
+    signals = read_wfdb(path).signals
+    assert np.isnan(signals).mean() > 0.9 and np.nanmax(np.abs(signals)) <= 1e7
+
+
 def test_leads_without_a_description(tmp_path):
     path = write_record(tmp_path, waves(720), 360, ["II", "V1"])
     header = path.with_suffix(".hea")
