@@ -90,7 +90,7 @@ class BeatLabels:
         reasons[broken & (reasons == "")] = "no finite probability"
         unusable = reasons != ""
         probabilities[unusable] = 0.0
-        labels = np.array(classes, dtype="<U1")[probabilities.argmax(axis=1)]
+        labels = np.array(classes)[probabilities.argmax(axis=1)]
         labels[unusable] = UNCLASSIFIABLE
         return cls(
             record=str(record),

@@ -29,13 +29,14 @@ class BeatLabeller:
 
         Returns:
             `BeatLabels`: sample, time, label and probabilities of every beat. A
-            beat without usable signal is labelled Q, with the reason.
+            beat without usable signal, or without finite probabilities, is
+            labelled Q, with the reason.
 
         Raises:
             RecordError: The recording cannot be read or has no beats.
             ValueError: The model has no preprocessor or no class names.
         """
-        from keras_mmfusion.analysis.beat_labels import UNCLASSIFIABLE, BeatLabels
+        from keras_mmfusion.analysis.beat_labels import BeatLabels
 
         if self.preprocessor is None or self.classes is None:
             raise ValueError(
@@ -48,16 +49,11 @@ class BeatLabeller:
             record = _read(record, beats)
         inputs = self.preprocessor(record, leads=leads)
         probabilities = self.predict_beats(inputs.modalities, batch_size, progress)
-        labels = np.array(self.classes)[probabilities.argmax(axis=1)]
-        unusable = inputs.reasons != ""
-        labels[unusable] = UNCLASSIFIABLE
-        probabilities[unusable] = 0.0
-        return BeatLabels(
+        return BeatLabels.from_probabilities(
             record=record.name,
             fs=record.fs,
             samples=record.beats,
-            labels=labels,
-            probabilities=probabilities.astype("float32"),
+            probabilities=probabilities,
             classes=self.classes,
             reasons=inputs.reasons,
             leads=inputs.leads,

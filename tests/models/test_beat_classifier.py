@@ -99,6 +99,15 @@ def test_beats_without_signal_are_q_and_no_others(model, record):
     )
 
 
+def test_a_beat_without_finite_probabilities_is_q(model, record, monkeypatch):
+    predicted = model.predict_beats(BeatPreprocessor()(record).modalities)
+    predicted[7] = np.nan
+    monkeypatch.setattr(model, "predict_beats", lambda *args: predicted)
+    labels = model.predict_record(record)
+    assert labels.labels[7] == "Q" and labels.reasons[7] == "no finite probability"
+    assert np.isfinite(labels.probabilities).all() and not labels.reasons[8:].any()
+
+
 def test_one_lead(model, record):
     single = replace(record, signals=record.signals[:, :1], leads=("MLII",))
     labels = model.predict_record(single)
