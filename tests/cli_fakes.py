@@ -4,10 +4,11 @@ import numpy as np
 
 from keras_mmfusion.analysis import BeatLabels
 from keras_mmfusion.cli.demo import EXCERPT
+from keras_mmfusion.models._beat_labeller import BeatLabeller
 from keras_mmfusion.preprocessing.ecg_beats import BeatPreprocessor
 
 
-class RuleModel:
+class RuleModel(BeatLabeller):
     """Labels beats by two rules, from the same inputs as the trained models."""
 
     def predict_record(self, record, leads=None, progress=None):

@@ -137,10 +137,18 @@ def _require_pulse(record, name):
 
 
 def load_model(args):
-    """The model that `--preset` and `--causal` ask for."""
+    """The model that `--preset` and `--causal` ask for, once it is one of beats."""
     from keras_mmfusion import presets
+    from keras_mmfusion.models._beat_labeller import BeatLabeller
 
-    return presets.load(args.preset + "_causal" if args.causal else args.preset)
+    name = args.preset + "_causal" if args.causal else args.preset
+    model = presets.load(name)
+    if not isinstance(model, BeatLabeller):
+        raise RecordError(
+            "Expected a preset that labels heart beats, such as atd_mitbih. "
+            f"Received: {name}, a {type(model).__name__}. See: mmfusion presets"
+        )
+    return model
 
 
 def is_csv(path):

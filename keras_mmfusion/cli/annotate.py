@@ -81,10 +81,10 @@ def run(args):
     record = _records.read_record(args.record, args)
     window = _window(record, args.window)
     with staged(paths, args.force) as parts:
+        model = _records.load_model(args)
         record = _records.with_beats(
             record, args.record, args.beats, args, progress_bar("Detecting beats")
         )
-        model = _records.load_model(args)
         labels = model.predict_record(
             record, leads=args.lead, progress=progress_bar("Labelling beats")
         )

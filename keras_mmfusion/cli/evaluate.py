@@ -102,7 +102,7 @@ def confusion_text(comparison):
 
 
 def _compare_all(args):
-    model = None
+    model = _records.load_model(args)
     comparisons = []
     update = progress_bar("Evaluating records", "record")
     for done, path in enumerate(args.records, 1):
@@ -112,7 +112,6 @@ def _compare_all(args):
             given = reference
         else:
             given = _records.with_beats(record, path, args.beats, args)
-        model = model or _records.load_model(args)
         labels = model.predict_record(given, leads=args.lead)
         labels = replace(labels, beat_source=args.beats)
         comparisons.append(compare(reference, labels))
