@@ -11,8 +11,11 @@ from keras_mmfusion.preprocessing.ecg_beats import BeatPreprocessor
 class RuleModel(BeatLabeller):
     """Labels beats by two rules, from the same inputs as the trained models."""
 
+    classes = ("N", "S", "V", "F")
+    preprocessor = BeatPreprocessor()
+
     def predict_record(self, record, leads=None, progress=None):
-        inputs = BeatPreprocessor()(record, leads)
+        inputs = self.preprocessor(record, leads)
         rhythm = inputs.modalities["rhythm"]
         ecg = np.nan_to_num(inputs.modalities["ecg"])
         odd = np.abs(ecg[..., 2:]).max(axis=(1, 2)) > 0.8
@@ -26,6 +29,7 @@ class RuleModel(BeatLabeller):
             record.fs,
             record.beats,
             probabilities,
+            self.classes,
             reasons=inputs.reasons,
             leads=inputs.leads,
         )

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_mmfusion.datasets.ecg_record import BEAT_SYMBOLS
+
 UNCLASSIFIABLE = "Q"
 ECTOPIC = frozenset("SVFA")
 ANNOTATOR = "mmf"
@@ -21,8 +23,8 @@ class BeatLabels:
         record: str. Name of the record.
         fs: float. Sampling rate of the record in hertz.
         samples: int64 array `(beats,)`, sample number of each R peak at `fs`.
-        labels: str array `(beats,)` of AAMI classes; `"Q"` where a beat cannot
-            be classified.
+        labels: str array `(beats,)` of `classes`, those of AAMI as a rule; `"Q"`
+            where a beat cannot be classified.
         probabilities: float32 array `(beats, classes)`; zeros for `"Q"`.
         classes: tuple of str, one per column of `probabilities`.
         reasons: str array `(beats,)`; empty, or why a beat is `"Q"`.
@@ -90,7 +92,7 @@ class BeatLabels:
         reasons[broken & (reasons == "")] = "no finite probability"
         unusable = reasons != ""
         probabilities[unusable] = 0.0
-        labels = np.array(classes)[probabilities.argmax(axis=1)]
+        labels = np.array(classes, dtype=str)[probabilities.argmax(axis=1)]
         labels[unusable] = UNCLASSIFIABLE
         return cls(
             record=str(record),
@@ -163,7 +165,8 @@ class BeatLabels:
         """Write a WFDB annotation file; it appears whole or not at all.
 
         The codes are the AAMI classes N, S, V, F and Q themselves, all of which
-        are WFDB beat codes.
+        are WFDB beat codes. A class of your own that is none is written as `?`,
+        with its name beside it as a note (`aux_note`).
 
         Args:
             path: Path of the file. Its extension is the annotator: write
@@ -177,6 +180,7 @@ class BeatLabels:
                 "pip install 'keras_mmfusion[ecg]'"
             ) from error
         path = Path(path)
+        known = np.isin(self.labels, list(BEAT_SYMBOLS))
         with tempfile.TemporaryDirectory(prefix=".mmfusion-", dir=path.parent) as tmp:
             # wfdb accepts letters, digits and dashes only in names; ours may
             # hold anything, so the file gets its name when it is moved.
@@ -184,7 +188,8 @@ class BeatLabels:
                 "beats",
                 ANNOTATOR,
                 self.samples,
-                symbol=self.labels.tolist(),
+                symbol=np.where(known, self.labels, "?").tolist(),
+                aux_note=np.where(known, "", self.labels).tolist(),
                 fs=self.fs,
                 write_dir=tmp,
             )

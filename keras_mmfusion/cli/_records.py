@@ -148,6 +148,10 @@ def load_model(args):
             "Expected a preset that labels heart beats, such as atd_mitbih. "
             f"Received: {name}, a {type(model).__name__}. See: mmfusion presets"
         )
+    try:
+        model.check_complete()
+    except ValueError as error:
+        raise RecordError(f"{name} cannot label a record: {error}") from error
     return model
 
 

@@ -122,9 +122,9 @@ def summary(record, labels, args):
         rate = f"{burden[name]:11.1f}" if name in burden else ""
         title = CLASS_NAMES.get(name, "")
         lines.append(f"  {name}  {title:27}{count:7,} {share}{rate}".rstrip())
-    total = sum(burden.values())
-    kinds = " + ".join(burden)
-    lines.append(f"Ectopic burden ({kinds}): {total:.1f} beats per hour")
+    if burden:
+        total, kinds = sum(burden.values()), " + ".join(burden)
+        lines.append(f"Ectopic burden ({kinds}): {total:.1f} beats per hour")
     unusable = labels.counts()["Q"]
     if unusable:
         reasons = sorted(set(labels.reasons.tolist()) - {""})

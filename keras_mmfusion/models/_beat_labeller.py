@@ -8,9 +8,28 @@ from keras_mmfusion.preprocessing.beat_segments import BeatSegments
 class BeatLabeller:
     """What models that label beats share.
 
-    They have `modalities`, `segment_length`, `classes`, `causal`, `preprocessor` and
-    `predict_on_batch`.
+    They have `modalities`, `segment_length`, `num_classes`, `causal`, `preprocessor`
+    and `predict_on_batch`.
     """
+
+    _classes = None
+
+    @property
+    def classes(self):
+        """Names of the classes, or `None`; set them after a new head."""
+        return self._classes
+
+    @classes.setter
+    def classes(self, names):
+        if names is not None:
+            names = tuple(str(name) for name in names)
+            if len(names) != self.num_classes or len(set(names)) < len(names):
+                raise ValueError(
+                    "`classes` must be different names, one for each of the "
+                    f"{self.num_classes} classes of the head. Received: "
+                    f"classes={list(names)}."
+                )
+        self._classes = names
 
     def predict_record(
         self, record, beats="atr", leads=None, batch_size=32, progress=None
@@ -38,12 +57,7 @@ class BeatLabeller:
         """
         from keras_mmfusion.analysis.beat_labels import BeatLabels
 
-        if self.preprocessor is None or self.classes is None:
-            raise ValueError(
-                "`predict_record` needs a model with `preprocessor` and `classes`, "
-                "such as a preset with its own head. "
-                f"Received: preprocessor={self.preprocessor}, classes={self.classes}."
-            )
+        self.check_complete()
         source = beats
         if isinstance(record, str) or hasattr(record, "__fspath__"):
             record = _read(record, beats)
@@ -59,6 +73,16 @@ class BeatLabeller:
             leads=inputs.leads,
             beat_source=source,
         )
+
+    def check_complete(self):
+        """Raise `ValueError` unless there is all that `predict_record` needs."""
+        if self.preprocessor is None or self.classes is None:
+            raise ValueError(
+                "`predict_record` needs a model with `preprocessor` and `classes`, "
+                "such as a preset with its own head; name the classes of a new head "
+                "(`model.classes`, or `outputs.classes` in the metadata of a preset). "
+                f"Received: preprocessor={self.preprocessor}, classes={self.classes}."
+            )
 
     def predict_beats(self, modalities, batch_size=32, progress=None):
         """Class probabilities of consecutive beats.

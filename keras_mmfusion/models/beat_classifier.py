@@ -44,7 +44,7 @@ class BeatClassifier(BeatLabeller, FusionClassifier):
             kwargs["num_classes"] = len(classes)
         kwargs["pooling"] = None
         super().__init__(inputs, encoders, **kwargs)
-        self.classes = tuple(classes) if classes is not None else None
+        self.classes = classes
         self.causal = causal
 
     def get_config(self):
@@ -54,7 +54,7 @@ class BeatClassifier(BeatLabeller, FusionClassifier):
         return config
 
     def with_num_classes(self, num_classes):
-        """See `FusionClassifier`; the new classes have no names."""
+        """See `FusionClassifier`; the new classes have no names until you set them."""
         return self._with_new_head(num_classes=num_classes, classes=None)
 
     @property

@@ -83,7 +83,6 @@ class BeatEnsemble(BeatLabeller, NamedModel):
         super().__init__(inputs=tensors, outputs=merge(outputs), **kwargs)
         self._names = [member.name for member in members]
         self.modalities = list(members[0].modalities)
-        self.classes = members[0].classes
         self.causal = members[0].causal
         self.num_classes = members[0].num_classes
         self.segment_length = members[0].segment_length
@@ -93,6 +92,16 @@ class BeatEnsemble(BeatLabeller, NamedModel):
     def members(self):
         """The `BeatClassifier`s."""
         return [self.get_layer(name) for name in self._names]
+
+    @property
+    def classes(self):
+        """Names of the classes, or `None`; set them after a new head."""
+        return self.members[0].classes
+
+    @classes.setter
+    def classes(self, names):
+        for member in self.members:
+            member.classes = names
 
     def get_config(self):
         return {
@@ -112,7 +121,7 @@ class BeatEnsemble(BeatLabeller, NamedModel):
         return cls(**{**config, "members": members})
 
     def with_num_classes(self, num_classes):
-        """The same ensemble with fresh heads for other classes, which have no names.
+        """The same ensemble with fresh heads for other classes, without names yet.
 
         Args:
             num_classes: int. `0` leaves the heads out.

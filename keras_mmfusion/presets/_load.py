@@ -2,7 +2,7 @@
 
 from keras_mmfusion.presets import _config, _registry, _weights
 from keras_mmfusion.presets._errors import PresetError
-from keras_mmfusion.presets._folder import CONFIG, PREPROCESSOR, WEIGHTS
+from keras_mmfusion.presets._folder import CONFIG, METADATA, PREPROCESSOR, WEIGHTS
 
 
 def load(name, load_weights=True, dtype=None, num_classes=None):
@@ -30,7 +30,9 @@ def load(name, load_weights=True, dtype=None, num_classes=None):
             the model and of every encoder that has the policy of the model.
             Defaults to `None`: the policy it was saved with.
         num_classes: int. Classes of a new head on the trained model; `0` removes
-            the head. Defaults to `None`: the head it was saved with.
+            the head. Defaults to `None`: the head it was saved with. Name the
+            classes of a new one in `model.classes`, or in the metadata when you
+            save it.
 
     Returns:
         A Keras model. `model.preprocessor` is set if the preset has one.
@@ -76,6 +78,8 @@ def load(name, load_weights=True, dtype=None, num_classes=None):
         _weights.load(model, folder.path / WEIGHTS)
     if num_classes is not None:
         model = _with_num_classes(model, num_classes)
+    else:
+        name_classes(model, folder.metadata, folder.path / METADATA)
     if folder.has(PREPROCESSOR):
         path = folder.path / PREPROCESSOR
         model.preprocessor = _config.build(folder.read(PREPROCESSOR), str(path))
@@ -91,6 +95,23 @@ def check_parameters(model, folder):
             f"{folder.metadata['parameters']:,} parameters, as its metadata.json "
             f"says. Received: a {type(model).__name__} of {count}."
         )
+
+
+def name_classes(model, metadata, what):
+    """Give a model of classes without names those that its metadata name."""
+    names = metadata.get("outputs", {}).get("classes")
+    if names is None or not hasattr(model, "classes"):
+        return
+    names = tuple(str(name) for name in names)
+    if model.classes not in (None, names):
+        raise PresetError(
+            f"{what} must name the classes of the model, {list(model.classes)}, in "
+            f"outputs.classes. Received: {list(names)}"
+        )
+    try:
+        model.classes = names
+    except ValueError as error:
+        raise PresetError(f"{what}, outputs.classes: {error}") from error
 
 
 def _with_num_classes(model, num_classes):

@@ -21,6 +21,7 @@ from keras_mmfusion.presets._folder import (
     WEIGHTS,
     describe,
 )
+from keras_mmfusion.presets._load import name_classes
 
 _OWN_FILES = (CONFIG, PREPROCESSOR, WEIGHTS, GOLDEN, METADATA)
 
@@ -50,8 +51,10 @@ def save(
         metadata: dict. Fields of `metadata.json` that only you know, such as
             `task`, `outputs`, `dataset`, `metrics` (main one first) and `recipe`;
             `name` and `version`, which default to the name of the folder and
-            `"1.0"`. Counts, hashes, versions and shapes are filled in. `inputs` may
-            give units and rates only; shapes are without the batch.
+            `"1.0"`. A model whose classes have no names is loaded with those in
+            `outputs["classes"]`. Counts, hashes, versions and shapes are filled
+            in. `inputs` may give units and rates only; shapes are without the
+            batch.
         golden: dict of arrays, a few samples for each input. They are written
             with the outputs of the model, for `presets.verify`.
             Defaults to `None`.
@@ -118,6 +121,7 @@ def save(
                 _weights.save(clone, folder / WEIGHTS)
             entries = {p.name: describe(p) for p in sorted(folder.iterdir())}
             described = _complete(metadata or {}, target, clone, entries)
+            name_classes(clone, described, METADATA)
             _write(folder / METADATA, _json.dump(described, METADATA))
     except OSError as error:
         raise PresetError(

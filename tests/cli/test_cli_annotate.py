@@ -112,6 +112,21 @@ def test_a_failure_while_moving_restores_old_outputs(tmp_path, monkeypatch):
     assert {(tmp_path / name).read_text() for name in "ab"} == {"old"}
 
 
+def test_classes_of_ones_own(tmp_path, capsys, monkeypatch):
+    """WFDB has codes for known kinds of beats only."""
+    monkeypatch.setattr(RuleModel, "classes", ("sinus", "early", "V", "fusion"))
+    path = copy_excerpt(tmp_path)
+    picture = tmp_path / "out.png"
+    command = ["annotate", str(path), "--beats", "atr", "--plot", str(picture)]
+    assert cli.main(command) == 0
+    assert "(V)" in capsys.readouterr().out
+    labels = [row["label"] for row in rows(f"{path}.mmf.csv")]
+    assert {"sinus", "V"} <= set(labels)
+    written = wfdb.rdann(str(path), "mmf")
+    for label, code, note in zip(labels, written.symbol, written.aux_note, strict=True):
+        assert (code, note.strip("\0")) == (("V", "") if label == "V" else ("?", label))
+
+
 @pytest.mark.parametrize("suffix", [".png", ".pdf", ".svg"])
 def test_plot(tmp_path, suffix):
     path = copy_excerpt(tmp_path)

@@ -115,6 +115,18 @@ def test_other_heads(members, x, num_classes, width):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("kind", [BeatEnsemble, lambda members: members[0]])
+def test_names_for_a_new_head(members, kind):
+    other = kind(members).with_num_classes(2)
+    other.classes = ["sinus", "PVC"]
+    again = type(other).from_config(other.get_config())
+    assert again.classes == other.classes == ("sinus", "PVC")
+    for wrong in (CLASSES, ["N", "N"]):
+        with pytest.raises(ValueError, match=f"2 classes.*Received: .*{wrong[-1]}"):
+            other.classes = wrong
+    assert other.classes == ("sinus", "PVC")
+
+
 def test_features_side_by_side(members, x):
     model = BeatEnsemble(members)
     fused = model.fused_features(x)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from keras_mmfusion import presets
+from keras_mmfusion.cli.demo import EXCERPT
 
 
 def sha256(path):
@@ -164,3 +165,30 @@ def test_fusion_classifier(tmp_path):
     assert list(presets.info(folder)["inputs"]) == ["wave", "image"]
     assert presets.load(folder, num_classes=0).predict(x, verbose=0).shape == (2, 4)
     assert presets.verify(folder)["golden_difference"] < 1e-5
+
+
+def test_names_of_a_new_head_come_with_the_metadata(tmp_path):
+    """Fine-tuned, saved and loaded, a model of beats labels by its own classes."""
+    from keras_mmfusion.models import BeatClassifier, BeatEnsemble
+    from keras_mmfusion.preprocessing import BeatPreprocessor
+
+    member = BeatClassifier({"rhythm": (8, 2)}, {"rhythm": None}, classes=["N", "V"])
+    model = BeatEnsemble([member, member]).with_num_classes(3)
+    model.preprocessor = BeatPreprocessor()
+    names = ["sinus", "PVC", "SVEB"]
+    outputs = {"outputs": {"classes": names}}
+    with pytest.raises(ValueError, match=r"outputs\.classes: .*3 classes.*'N'"):
+        wrong = {"outputs": {"classes": ["N", "S"]}}
+        presets.save(model, tmp_path / "wrong", metadata=wrong)
+    assert not (tmp_path / "wrong").exists()
+    folder = presets.save(model, tmp_path / "own", metadata=outputs)
+    loaded = presets.load(folder)
+    labels = loaded.predict_record(EXCERPT)
+    assert labels.classes == tuple(names) and set(labels.labels) <= {*names, "Q"}
+    # From here on its config has them, and other names would be wrong.
+    again = presets.save(loaded, tmp_path / "again")
+    assert presets.load(again).classes == tuple(names)
+    assert presets.load(again, num_classes=3).classes is None
+    with pytest.raises(ValueError, match=r"sinus.*Received.*'V'"):
+        wrong = {"outputs": {"classes": ["N", "S", "V"]}}
+        presets.save(loaded, tmp_path / "wrong", metadata=wrong)
