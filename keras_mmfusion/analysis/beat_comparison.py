@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_mmfusion.datasets.mitbih import AAMI_CLASSES, aami_labels
+from keras_mmfusion.datasets.ecg_record import RecordError
+from keras_mmfusion.datasets.mitbih import AAMI_CLASSES, AAMI_SYMBOLS, aami_labels
 from keras_mmfusion.metrics import NO_BEAT, beat_metrics, match_beats
 
 CLASSES = ("N", "S", "V", "F")
@@ -18,8 +19,8 @@ class Comparison:
     Attributes:
         name: str. Record name.
         reference: str array `(beats,)` of AAMI classes.
-        predicted: str array `(beats,)`, `NO_BEAT` where none was detected.
-        extra: str array, labels of detections that are no reference beat.
+        predicted: str array `(beats,)`, likewise; `NO_BEAT` where none was detected.
+        extra: str array, likewise, of detections that are no reference beat.
         left_out: int. Reference beats without an AAMI class (`?`).
 
     Example:
@@ -41,7 +42,10 @@ class Comparison:
 
 
 def compare(record, labels, name=None):
-    """Pair labelled beats with reference beats.
+    """Pair labelled beats with reference beats, both by their AAMI classes.
+
+    Labels that are finer, such as L and R of `atd_mitbih_random`, count as the AAMI
+    class they belong to, as the codes of the reference do.
 
     Args:
         record: `ECGRecord` with the reference beats and symbols.
@@ -52,6 +56,9 @@ def compare(record, labels, name=None):
         `Comparison`. Beats are paired by place if `labels` has those of the
         record, else within 150 ms.
 
+    Raises:
+        RecordError: A class of `labels` belongs to no AAMI class.
+
     Example:
 
     ```python
@@ -61,17 +68,22 @@ def compare(record, labels, name=None):
     comparison.metrics().f1
     ```
     """
-    codes = aami_labels(record.symbols)
-    names = np.array((*AAMI_CLASSES, _UNKNOWN), dtype="<U1")
-    reference = names[codes]  # -1 is the last one
+    foreign = [c for c in labels.classes if _aami([c])[0] == _UNKNOWN]
+    if foreign:
+        raise RecordError(
+            "Only labels that belong to an AAMI class can be compared: "
+            f"{', '.join(''.join(AAMI_SYMBOLS.values()))}. Received: classes "
+            f"{', '.join(foreign)}."
+        )
+    reference, given = _aami(record.symbols), _aami(labels.labels)
     if np.array_equal(labels.samples, record.beats):
-        predicted, extra = labels.labels, np.empty(0, "<U1")
+        predicted, extra = given, np.empty(0, "<U1")
     else:
         mine, theirs = match_beats(record.beats, labels.samples, record.fs)
         predicted = np.full(len(reference), NO_BEAT, "<U1")
-        predicted[mine] = labels.labels[theirs]
-        extra = np.delete(labels.labels, theirs)
-    known = codes >= 0
+        predicted[mine] = given[theirs]
+        extra = np.delete(given, theirs)
+    known = reference != _UNKNOWN
     return Comparison(
         name or record.name,
         reference[known],
@@ -79,6 +91,12 @@ def compare(record, labels, name=None):
         extra,
         int((~known).sum()),
     )
+
+
+def _aami(symbols):
+    """The AAMI class of each beat code, which may be the class itself."""
+    names = np.array((*AAMI_CLASSES, _UNKNOWN), dtype="<U1")
+    return names[aami_labels(symbols)]  # -1 is the last one
 
 
 def pool(comparisons, name="gross"):

@@ -10,6 +10,7 @@ from keras_mmfusion.analysis.beat_comparison import CLASSES, compare, pool
 from keras_mmfusion.cli import _records
 from keras_mmfusion.cli._outputs import staged
 from keras_mmfusion.cli._progress import progress_bar
+from keras_mmfusion.datasets.mitbih import AAMI_SYMBOLS
 from keras_mmfusion.metrics import NO_BEAT, confusion_matrix
 
 
@@ -20,7 +21,8 @@ def add_parser(commands):
         description="Compare the labels of WFDB records with their reference "
         "annotations, in the manner of AAMI EC57: sensitivity (Se), positive "
         "predictivity (+P) and F1 of each class, per record and for all beats "
-        "together (gross). Reference beats of class Q are left out.",
+        "together (gross). Labels and annotations count as the AAMI class they belong "
+        "to, such as L and R as N. Reference beats of class Q are left out.",
     )
     parser.add_argument("records", nargs="+", metavar="RECORD", help="WFDB record")
     parser.add_argument(
@@ -135,6 +137,9 @@ def _remarks(gross, args):
     lines = [
         "",
         "acc, Se, +P and F1 in percent; – where there is nothing to divide by.",
+        "Labels of the model and of the reference count by AAMI class: "
+        + ", ".join(f"{name} ({' '.join(AAMI_SYMBOLS[name])})" for name in CLASSES)
+        + ".",
     ]
     left_out = int((gross.reference == "Q").sum())
     lines.append(

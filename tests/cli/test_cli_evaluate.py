@@ -40,6 +40,21 @@ def test_one_record(tmp_path, capsys, loaded):
     assert int(row["V>V"]) == expected.confusion[2, 2]
 
 
+def test_finer_labels_count_as_their_aami_class(tmp_path, capsys, monkeypatch):
+    path = copy_excerpt(tmp_path)
+    table = tmp_path / "t.csv"
+    command = ["evaluate", str(path), "--csv", str(table), "--force"]
+    assert cli.main(command) == 0
+    expected = table.read_text()
+    monkeypatch.setattr(RuleModel, "classes", ("L", "A", "V", "F"))
+    assert cli.main(command) == 0
+    assert table.read_text() == expected
+    assert "N (N L R e j), S (A a J S)," in capsys.readouterr().out
+    monkeypatch.setattr(RuleModel, "classes", ("sinus", "S", "V", "F"))
+    assert cli.main(command) == 2
+    assert "Received: classes sinus." in capsys.readouterr().err
+
+
 def test_gross_pools_the_beats_of_all_records(tmp_path, capsys, loaded):
     record = read_wfdb(EXCERPT, "atr")
     first = copy_excerpt(tmp_path, "a")
