@@ -71,6 +71,7 @@ def read_record(path, args):
     """Read a WFDB record or a CSV file, without beats."""
     from keras_mmfusion.datasets import read_csv, read_wfdb
 
+    base_path(path)
     if is_csv(path):
         if args.fs is None:
             raise RecordError(
@@ -161,7 +162,12 @@ def is_csv(path):
 
 def base_path(path):
     """Path of a record without extension, to which annotators are appended."""
-    path = Path(path)
+    given, path = path, Path(path)
+    if not path.name:
+        raise RecordError(
+            "A record is given by its path without extension, such as mitdb/100. "
+            f"Received: {str(given)!r}"
+        )
     known = path.suffix.lower() in {".hea", ".dat", ".csv"}
     return path.with_suffix("") if known else path
 

@@ -49,6 +49,12 @@ def test_no_record(tmp_path, refused):
     )
 
 
+@pytest.mark.parametrize("command", ["annotate", "evaluate"])
+@pytest.mark.parametrize("nameless", ["", ".", "/"])
+def test_no_name(refused, command, nameless):
+    refused(f"such as mitdb/100.*Received: '{nameless}'", command, nameless)
+
+
 def test_missing_dat(path, refused):
     path.with_suffix(".dat").unlink()
     refused(r"No signal file at .*rec\.dat", "annotate", path)
