@@ -10,6 +10,11 @@ from keras_mmfusion.datasets import RecordError
 DETECT = "detect"
 
 
+def beat_source(text):
+    """Argument type: where beats are from; detection may go by its detector's name."""
+    return DETECT if text == "xqrs" else text
+
+
 def rate(text):
     """Argument type: a sampling rate in hertz."""
     value = _number(text)

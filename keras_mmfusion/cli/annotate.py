@@ -41,9 +41,10 @@ def add_parser(commands):
     parser.add_argument(
         "--beats",
         default=_records.DETECT,
+        type=_records.beat_source,
         metavar="SOURCE",
-        help="'detect' (the XQRS detector, the default) or the extension of an "
-        "annotation file beside the record, such as 'atr'",
+        help="'detect' or 'xqrs' (the XQRS detector, the default), or the extension of "
+        "an annotation file beside the record, such as 'atr'",
     )
     _records.add_model_arguments(parser)
     parser.add_argument(

@@ -34,9 +34,10 @@ def add_parser(commands):
     parser.add_argument(
         "--beats",
         default=None,
+        type=_records.beat_source,
         metavar="SOURCE",
         help="where the model gets its beats: an annotation file (default: the "
-        "reference) or 'detect' (the XQRS detector)",
+        "reference), or 'detect' or 'xqrs' (the XQRS detector)",
     )
     parser.add_argument(
         "--csv", type=Path, metavar="FILE", help="write the numbers to a table as well"

@@ -1,7 +1,11 @@
 """From recordings to labelled beats, by any model of consecutive beats."""
 
+from dataclasses import replace
+
 import numpy as np
 
+from keras_mmfusion.datasets.ecg_record import read_wfdb
+from keras_mmfusion.preprocessing.beat_detection import DETECTOR, detect_beats
 from keras_mmfusion.preprocessing.beat_segments import BeatSegments
 
 
@@ -39,10 +43,12 @@ class BeatLabeller:
         Args:
             record: `ECGRecord` with beats, or the path of a WFDB record.
             beats: str. For a path: the annotation file to take the positions of
-                the beats from, or `"xqrs"` to detect them. An `ECGRecord` has its
+                the beats from, or `"detect"` or `"xqrs"` to detect them, in the
+                first of `leads`. An `ECGRecord` has its
                 beats already: say here where they are from, for
                 `BeatLabels.beat_source`. Defaults to `"atr"`.
-            leads: Sequence of lead names. Defaults to `None`, the usual ones.
+            leads: Name of a lead, or a sequence of names. Defaults to `None`, the
+                usual ones.
             batch_size: int. Segments per batch. Defaults to `32`.
             progress: Callable `(done, total)` in segments. Defaults to `None`.
 
@@ -58,9 +64,9 @@ class BeatLabeller:
         from keras_mmfusion.analysis.beat_labels import BeatLabels
 
         self.check_complete()
-        source = beats
+        source = DETECTOR if beats == "detect" else beats
         if isinstance(record, str) or hasattr(record, "__fspath__"):
-            record = _read(record, beats)
+            record = _read(record, source, leads)
         inputs = self.preprocessor(record, leads=leads)
         probabilities = self.predict_beats(inputs.modalities, batch_size, progress)
         return BeatLabels.from_probabilities(
@@ -115,14 +121,9 @@ class BeatLabeller:
         return segments.merge(np.concatenate(outputs))
 
 
-def _read(path, beats):
-    from keras_mmfusion.datasets.ecg_record import read_wfdb
-
-    if beats != "xqrs":
-        return read_wfdb(path, annotator=beats)
-    from dataclasses import replace
-
-    from keras_mmfusion.preprocessing.beat_detection import detect_beats
-
-    record = read_wfdb(path)
-    return replace(record, beats=detect_beats(record))
+def _read(path, source, leads):
+    record = read_wfdb(path, annotator=None if source == DETECTOR else source)
+    if source != DETECTOR:
+        return record
+    lead = leads if isinstance(leads, str) else next(iter(leads or ()), None)
+    return replace(record, beats=detect_beats(record, lead))

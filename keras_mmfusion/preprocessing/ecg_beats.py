@@ -63,9 +63,9 @@ class BeatPreprocessor:
 
     Call arguments:
         record: `ECGRecord` with beats.
-        leads: Sequence of lead names to use. Defaults to `None`: the usual
-            limb lead and the usual chest lead. Whatever their order, a limb lead
-            is the model's first, and a chest lead (V1 to V9, MCL1, …) its second,
+        leads: Name of the lead to use, or a sequence of names. Defaults to `None`:
+            the usual limb lead and the usual chest lead. Whatever their order, a limb
+            lead is the model's first, and a chest lead (V1 to V9, MCL1, …) its second,
             also where the other is missing: so it was in training.
 
     Returns:
@@ -137,7 +137,8 @@ class BeatPreprocessor:
                 f"a beat needs at least {MIN_FS:g} Hz. Use a recording with a higher "
                 "rate; resampling does not bring lost detail back."
             )
-        columns = self.choose_leads(record, leads)
+        names = [leads] if isinstance(leads, str) else leads
+        columns = self.choose_leads(record, names)
         present = [lead for lead, column in enumerate(columns) if column is not None]
         columns = [columns[lead] for lead in present]
         raw = record.signals[:, columns]

@@ -44,12 +44,15 @@ def test_annotate_with_an_annotation_file(tmp_path, capsys, loaded):
     assert sum(float(first[f"p_{c}"]) for c in "NSVF") == pytest.approx(1, abs=1e-3)
 
 
-@pytest.mark.parametrize("suffix", [".hea", ".dat", ""])
-def test_annotate_with_detected_beats(tmp_path, capsys, suffix):
+@pytest.mark.parametrize(
+    "suffix,beats", [(".hea", []), (".dat", ["--beats=detect"]), ("", ["--beats=xqrs"])]
+)
+def test_annotate_with_detected_beats(tmp_path, capsys, suffix, beats):
     path = copy_excerpt(tmp_path / "in")
     (tmp_path / "in" / "rec.atr").unlink()
     out = tmp_path / "new" / "folder"
-    assert cli.main(["annotate", f"{path}{suffix}", "--output-dir", str(out)]) == 0
+    command = ["annotate", f"{path}{suffix}", "--output-dir", str(out), *beats]
+    assert cli.main(command) == 0
     assert "detected by XQRS" in capsys.readouterr().out
     assert files_in(out) == ["rec.mmf", "rec.mmf.csv"]
     true = read_wfdb(EXCERPT, "atr").beats

@@ -14,6 +14,7 @@ from keras_mmfusion.cli.demo import EXCERPT
 from keras_mmfusion.datasets import RecordError, read_wfdb
 from keras_mmfusion.models import BeatClassifier
 from keras_mmfusion.preprocessing import BeatPreprocessor
+from keras_mmfusion.preprocessing.beat_detection import detect_beats
 
 sys.path.append(str(Path(__file__).parents[2] / "recipes" / "mitbih"))
 
@@ -59,6 +60,13 @@ def test_path_and_record_are_the_same(model, labels):
     from_path = model.predict_record(EXCERPT)
     assert_close(from_path.probabilities, labels.probabilities, 0.0)
     assert from_path.beat_source == "atr"
+
+
+@pytest.mark.parametrize("beats", ["detect", "xqrs"])
+def test_detection_goes_by_both_names_in_the_named_lead(model, record, beats):
+    labels = model.predict_record(EXCERPT, beats=beats, leads="V1")
+    assert labels.leads == ("V1",) and labels.beat_source == "xqrs"
+    assert labels.samples.tolist() == detect_beats(record, "V1").tolist()
 
 
 def test_batch_size_and_progress(model, labels, record):
