@@ -53,7 +53,8 @@ def add_model_arguments(parser):
     parser.add_argument(
         "--causal",
         action="store_true",
-        help="label each beat from its past only (uses PRESET_causal)",
+        help="label each beat from its past only: uses PRESET_causal, which there is "
+        "of atd_mitbih",
     )
     parser.add_argument(
         "--fs",
@@ -147,7 +148,14 @@ def load_model(args):
     from keras_mmfusion import presets
     from keras_mmfusion.models._beat_labeller import BeatLabeller
 
-    name = args.preset + "_causal" if args.causal else args.preset
+    name = preset_name(args)
+    known = {row["name"] for row in presets.list()}
+    if _base(args.preset) in known and _base(name) not in known:
+        causal = sorted(other for other in known if other.endswith("_causal"))
+        raise RecordError(
+            f"--causal asks for the preset {name}, and there is none. Causal presets: "
+            f"{', '.join(causal)}. Choose one of these, or leave --causal out."
+        )
     model = presets.load(name)
     if not isinstance(model, BeatLabeller):
         raise RecordError(
@@ -159,6 +167,18 @@ def load_model(args):
     except ValueError as error:
         raise RecordError(f"{name} cannot label a record: {error}") from error
     return model
+
+
+def preset_name(args):
+    """The name of the preset that `--preset` and `--causal` ask for."""
+    base, at, version = args.preset.partition("@")
+    if not args.causal or base.endswith("_causal"):
+        return args.preset
+    return f"{base}_causal{at}{version}"
+
+
+def _base(preset):
+    return preset.partition("@")[0]
 
 
 def is_csv(path):

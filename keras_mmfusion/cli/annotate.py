@@ -110,7 +110,7 @@ def summary(record, labels, args):
         f"Record  {record.name}: {duration_text(record.duration)} at {record.fs:g} Hz",
         f"Beats   {len(labels):,} {beats}",
         f"Leads   {', '.join(labels.leads)}",
-        f"Model   {args.preset}{'_causal' if args.causal else ''}",
+        f"Model   {_records.preset_name(args)}",
     ]
     if args.causal:
         lines.append("Causal  the label of a beat is ready 0.35 s after its R peak")

@@ -68,7 +68,7 @@ def report(comparisons, args):
     source = "XQRS detections" if args.beats == _records.DETECT else f".{args.beats}"
     width = max(len(c.name) for c in [*comparisons, gross])
     lines = [
-        f"Model {args.preset}{'_causal' if args.causal else ''}, beats: {source}, "
+        f"Model {_records.preset_name(args)}, beats: {source}, "
         f"reference: .{args.reference}",
         "",
         f"{'':{width}} {'':>7} {'':>5} "

@@ -140,12 +140,14 @@ def test_plot(tmp_path, suffix):
     assert picture.read_bytes().startswith(head)
 
 
-def test_causal_loads_the_causal_preset(tmp_path, capsys, loaded):
+@pytest.mark.parametrize("preset", ["atd_mitbih", "atd_mitbih_causal"])
+def test_causal_loads_the_causal_preset(tmp_path, capsys, loaded, preset):
     path = copy_excerpt(tmp_path)
     command = ["annotate", str(path), "--beats", "atr", "--causal"]
-    assert cli.main([*command, "--preset", "step_mitbih"]) == 0
-    assert loaded == ["step_mitbih_causal"]
-    assert "0.35 s after its R peak" in capsys.readouterr().out
+    assert cli.main([*command, "--preset", preset]) == 0
+    assert loaded == ["atd_mitbih_causal"]
+    out = capsys.readouterr().out
+    assert "Model   atd_mitbih_causal\n" in out and "0.35 s after its R peak" in out
 
 
 def test_lead_is_chosen_by_name(tmp_path, capsys):

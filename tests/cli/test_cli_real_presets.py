@@ -48,3 +48,11 @@ def test_a_preset_of_beats_does_nothing_else(tmp_path, refused):
     beats = ["--preset", "cascade_mitbih"]
     assert "preset that forecasts" in refused("forecast", table, *beats)
     assert "finds pictures and texts" in refused("search", "x", *beats)
+
+
+@pytest.mark.parametrize("version", ["", "@1.0"])
+def test_a_preset_without_a_causal_one(path, refused, version):
+    preset = f"step_mitbih{version}"
+    error = refused("annotate", path, "--preset", preset, "--causal")
+    assert f"step_mitbih_causal{version}, and there is none" in error
+    assert "Causal presets: atd_mitbih_causal." in error
