@@ -12,7 +12,10 @@ class RuleModel(BeatLabeller):
     """Labels beats by two rules, from the same inputs as the trained models."""
 
     classes = ("N", "S", "V", "F")
-    preprocessor = BeatPreprocessor()
+
+    def __init__(self, causal=False):
+        self.causal = causal
+        self.preprocessor = BeatPreprocessor(causal=causal)
 
     def predict_record(self, record, leads=None, progress=None):
         inputs = self.preprocessor(record, leads)

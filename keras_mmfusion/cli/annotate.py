@@ -95,12 +95,12 @@ def run(args):
         labels.to_csv(parts[1])
         if args.plot:
             draw(record, labels, parts[2], window)
-    print(summary(record, labels, args))
+    print(summary(record, labels, model, args))
     print("Wrote   " + "\n        ".join(str(path) for path in paths))
     return 0
 
 
-def summary(record, labels, args):
+def summary(record, labels, model, args):
     """What was found, as lines of text."""
     if args.beats == _records.DETECT:
         beats = "detected by XQRS (wfdb)"
@@ -112,10 +112,13 @@ def summary(record, labels, args):
         f"Leads   {', '.join(labels.leads)}",
         f"Model   {_records.preset_name(args)}",
     ]
-    if args.causal:
-        lines.append("Causal  the label of a beat is ready 0.35 s after its R peak")
+    if model.causal:
+        delay = model.preprocessor.delay(record.fs)
+        lines.append(
+            f"Causal  the label of a beat is ready {delay:.2f} s after its R peak"
+        )
         if args.beats == _records.DETECT:
-            lines.append("        (finding the beats looked at minutes at a time)")
+            lines.append("        (finding the beats looked at the whole record)")
     burden = labels.ectopic_per_hour(record.duration)
     lines += ["", "Class                            beats   share   per hour"]
     for name, count in labels.counts().items():

@@ -28,7 +28,8 @@ def detect_beats(record, lead=None, progress=None):
     ten minutes, each of which learns its own thresholds. A detection is
     then moved to the largest deflection within 75 ms, up or down, where
     annotators put it; where R and S waves are equally large, to the same of them
-    in all beats. Beats inside missing or flat stretches are dropped.
+    in all beats. Beats inside missing or flat stretches are dropped. None of this is
+    causal: filters run both ways, and what a usual beat is, the whole record tells.
 
     Args:
         record: `ECGRecord`. Its `beats` are not looked at.

@@ -55,8 +55,7 @@ class BeatPreprocessor:
         num_leads: int. Leads the model takes; missing ones are NaN.
             Defaults to `2`.
         causal: bool. Whether filter, template and mean use the past only.
-            A beat is then complete `length * step / fs - before` seconds after
-            its R peak; resampling from another rate looks 40 ms further.
+            A beat is then complete `delay` seconds after its R peak.
             Defaults to `False`.
         separate_leads: bool. Whether each lead is a modality, too.
             Defaults to `False`.
@@ -156,6 +155,12 @@ class BeatPreprocessor:
             np.array(reasons),
             tuple(record.leads[c] for c in columns),
         )
+
+    def delay(self, fs):
+        """Seconds from an R peak to the last sample of a causal beat at `fs` hertz."""
+        delay = self.length * self.step / self.fs - self.before
+        # The filter of the resampler looks further: see `_resample`.
+        return delay if fs == self.fs else delay + 10 / min(fs, self.fs)
 
     def describe(self, waves, times):
         """Modalities of beats that are cut already.

@@ -140,14 +140,19 @@ def test_plot(tmp_path, suffix):
     assert picture.read_bytes().startswith(head)
 
 
-@pytest.mark.parametrize("preset", ["atd_mitbih", "atd_mitbih_causal"])
-def test_causal_loads_the_causal_preset(tmp_path, capsys, loaded, preset):
+@pytest.mark.parametrize(
+    "words",
+    [["--causal"], ["--causal", "--preset=atd_mitbih_causal"]]
+    + [["--preset=atd_mitbih_causal"]],
+)
+@pytest.mark.parametrize("beats", ["atr", "detect"])
+def test_causal(tmp_path, capsys, loaded, words, beats):
     path = copy_excerpt(tmp_path)
-    command = ["annotate", str(path), "--beats", "atr", "--causal"]
-    assert cli.main([*command, "--preset", preset]) == 0
+    assert cli.main(["annotate", str(path), "--beats", beats, *words]) == 0
     assert loaded == ["atd_mitbih_causal"]
     out = capsys.readouterr().out
     assert "Model   atd_mitbih_causal\n" in out and "0.35 s after its R peak" in out
+    assert ("looked at the whole record" in out) == (beats == "detect")
 
 
 def test_lead_is_chosen_by_name(tmp_path, capsys):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from backends import once
-from excerpt_beats import AFTER, FS, NAMES, changed
+from excerpt_beats import AFTER, NAMES, changed
 
 from keras_mmfusion.preprocessing import BeatPreprocessor
 
@@ -47,9 +47,11 @@ def test_causal_inputs_do_not_know_the_future_of_missing_samples(record):
         np.testing.assert_array_equal(before[name][:101], after[name][:101], name)
 
 
-def test_causal_inputs_at_another_rate_look_ahead_forty_milliseconds(record):
-    other = replace(record, fs=250.0)
-    end = other.beats[100] + round((AFTER / FS + 0.04) * 250)
+@pytest.mark.parametrize("fs, delay", [(100, 0.45), (250, 0.39), (360, 0.35)])
+def test_causal_inputs_look_ahead_for_the_delay_and_no_further(record, fs, delay):
+    assert BeatPreprocessor(causal=True).delay(fs) == pytest.approx(delay, abs=2e-3)
+    other = replace(record, fs=float(fs))
+    end = other.beats[100] + round(delay * fs)
 
     def spoil(signals):
         signals[end + 1 :] = 7
