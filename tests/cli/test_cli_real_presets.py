@@ -1,6 +1,10 @@
 """The commands with presets as they are shipped; no number of theirs is tested."""
 
+import csv
+
+import numpy as np
 import pytest
+import wfdb
 from backends import once
 from cli_fakes import copy_excerpt, files_in
 
@@ -28,6 +32,44 @@ def refused(tmp_path, capsys):
         return captured.err
 
     return run
+
+
+def table(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_annotate(tmp_path, path, capsys, causal):
+    command = ["annotate", str(path), "--plot", str(tmp_path / "out.svg")]
+    assert cli.main([*command, *["--causal"] * causal]) == 0
+    out = capsys.readouterr().out
+    assert f"Model   atd_mitbih{'_causal' * causal}\n" in out
+    assert ("0.35 s after its R peak" in out) == causal
+    names = ["out.svg", "rec.atr", "rec.dat", "rec.hea", "rec.mmf", "rec.mmf.csv"]
+    assert files_in(tmp_path) == names
+    rows = table(f"{path}.mmf.csv")
+    written = wfdb.rdann(str(path), "mmf")
+    assert [row["label"] for row in rows] == written.symbol
+    assert [int(row["sample"]) for row in rows] == written.sample.tolist()
+    shares = np.array([[float(row[f"p_{c}"]) for c in "NSVF"] for row in rows])
+    assert len(rows) > 250 and not any(row["reason"] for row in rows)
+    np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-3)
+    assert written.symbol == np.array(list("NSVF"))[shares.argmax(axis=1)].tolist()
+
+
+@pytest.mark.parametrize("preset", ["atd_mitbih", "atd_mitbih_random"])
+def test_evaluate(tmp_path, path, capsys, preset):
+    """Labels of L, R and A, too, are counted by AAMI class, like the reference."""
+    file = tmp_path / "scores.csv"
+    assert cli.main(["evaluate", str(path), "--preset", preset, f"--csv={file}"]) == 0
+    out = capsys.readouterr().out
+    assert f"Model {preset}, beats: .atr, reference: .atr" in out
+    record, gross = table(file)
+    assert (record["record"], gross["record"]) == ("rec", "gross")
+    assert int(record["beats"]) == len(wfdb.rdann(str(path), "atr").sample)
+    counts = [int(record[f"{row}>{column}"]) for row in "NSVF" for column in "NSVFQ"]
+    assert sum(counts) == int(record["beats"])
 
 
 @pytest.mark.parametrize("command", ["annotate", "evaluate"])
