@@ -4,12 +4,11 @@ import contextlib
 import sys
 
 
-def progress_bar(title, unit="step"):
+def progress_bar(title):
     """Start a progress bar.
 
     Args:
         title: str. What is under way.
-        unit: str. What is counted. Defaults to `"step"`.
 
     Returns:
         Callable `(done, total)`; does nothing when stderr is no terminal.
@@ -25,7 +24,7 @@ def progress_bar(title, unit="step"):
         with contextlib.redirect_stdout(sys.stderr):
             if "bar" not in state:
                 print(title)
-                state["bar"] = keras.utils.Progbar(total, unit_name=unit)
+                state["bar"] = keras.utils.Progbar(total)
             if done < total or "done" not in state:
                 state["bar"].update(done)
             if done >= total:

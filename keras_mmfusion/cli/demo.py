@@ -5,6 +5,7 @@ from pathlib import Path
 from keras_mmfusion.analysis.beat_comparison import CLASSES, compare
 from keras_mmfusion.cli import _records
 from keras_mmfusion.cli._outputs import staged
+from keras_mmfusion.cli._progress import progress_bar
 from keras_mmfusion.cli.annotate import check_picture, draw, duration_text
 from keras_mmfusion.cli.evaluate import confusion_text
 
@@ -41,7 +42,8 @@ def run(args):
     check_picture(args.output)
     with staged([args.output], args.force) as (part,):
         record = read_wfdb(EXCERPT, annotator="atr")
-        labels = _records.load_model(args).predict_record(record)
+        bar = progress_bar("Labelling beats")
+        labels = _records.load_model(args).predict_record(record, progress=bar)
         comparison = compare(record, labels)
         draw(record, labels, part, reference=comparison.reference)
     print(report(record, labels, comparison))

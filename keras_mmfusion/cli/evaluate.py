@@ -107,18 +107,19 @@ def confusion_text(comparison):
 def _compare_all(args):
     model = _records.load_model(args)
     comparisons = []
-    update = progress_bar("Evaluating records", "record")
-    for done, path in enumerate(args.records, 1):
+    for number, path in enumerate(args.records, 1):
         record = _records.read_record(path, args)
+        title = f"beats of {record.name} ({number} of {len(args.records)})"
         reference = _records.with_beats(record, path, args.reference, args)
         if args.beats == args.reference:
             given = reference
         else:
-            given = _records.with_beats(record, path, args.beats, args)
-        labels = model.predict_record(given, leads=args.lead)
+            bar = progress_bar(f"Detecting {title}")
+            given = _records.with_beats(record, path, args.beats, args, bar)
+        bar = progress_bar(f"Labelling {title}")
+        labels = model.predict_record(given, leads=args.lead, progress=bar)
         labels = replace(labels, beat_source=args.beats)
         comparisons.append(compare(reference, labels))
-        update(done, len(args.records))
     return comparisons
 
 
