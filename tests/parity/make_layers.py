@@ -27,6 +27,15 @@ MASKS = [
 ]
 STEP_MASK = np.array([[1, 1, 1, 1, 1, 1, 0], [0, 1, 1, 1, 0, 0, 0]], bool)
 
+
+def cell_and_states():
+    """The cell as a model, whose inputs are all tensors: the state counts as well."""
+    sizes = [(5, 4, 2), (6,), (5, 4, 3), (5, 4, 3)]
+    inputs = [keras.Input(size) for size in sizes]
+    output, states = L.ConvLSTMFusionCell(3)(inputs[:2], inputs[2:])
+    return keras.Model(inputs, [output, *states])
+
+
 # name: (layer, shapes of the inputs, masks)
 CASES = {
     "atd": (lambda: L.ATDFusion(8, 2, num_steps=2), PAIR, None),
@@ -34,6 +43,16 @@ CASES = {
     "atd_causal": (
         lambda: L.ATDFusion(8, 2, double_scale=True, causal=True),
         [(2, 5, 4), (2, 5, 3)],
+        None,
+    ),
+    "atd_encoder": (
+        lambda: L.ATDEncoder(8, 2, 2, patch=3, class_token=True),
+        [(2, 7, 3)],
+        [STEP_MASK],
+    ),
+    "atd_encoder_image": (
+        lambda: L.ATDEncoder(8, num_heads=2, patch=(2, 3)),
+        [(2, 4, 6, 2)],
         None,
     ),
     "step": (lambda: L.StepFusion(8, 2), [*PAIR, (2, 5, 2)], None),
@@ -118,6 +137,15 @@ CASES = {
         [(2, 5, 4, 2), (2, 7, 6)],
         None,
     ),
+    "conv_lstm_cell": (
+        cell_and_states,
+        [(2, 5, 4, 2), (2, 6), (2, 5, 4, 3), (2, 5, 4, 3)],
+        None,
+    ),
+    "linear_forecast": (lambda: L.LinearForecast(4), [(2, 9, 2), (2, 3)], None),
+    "n_linear": (lambda: L.NLinear(4), [(2, 9, 2), (2, 3)], None),
+    "d_linear": (lambda: L.DLinear(4, 5), [(2, 9, 2)], None),
+    "seasonal_naive": (lambda: L.SeasonalNaive(7, 3), [(2, 9, 2)], None),
 }
 
 

@@ -4,6 +4,8 @@ import pytest
 from harness import assert_close
 from make_layers import CASES, load, outputs
 
+from keras_mmfusion import layers
+
 
 @pytest.fixture(scope="module")
 def frozen():
@@ -12,6 +14,10 @@ def frozen():
 
 def test_no_case_is_missing(frozen):
     assert set(frozen) == set(CASES)
+    made = [make() for make, *_ in CASES.values()]
+    # The parts of a model as well.
+    parts = [part for layer in made for part in getattr(layer, "layers", [layer])]
+    assert set(layers.__all__) <= {type(part).__name__ for part in parts}
 
 
 @pytest.mark.parametrize("name", CASES)
