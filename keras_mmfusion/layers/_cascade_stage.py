@@ -35,7 +35,7 @@ class CascadeStage(CompositeLayer):
             layer = MultiHead(
                 self.dim,
                 self.num_heads,
-                dtype=self.dtype_policy,
+                dtype=self.child_policy(name),
                 name=name,
                 **self.options,
             )

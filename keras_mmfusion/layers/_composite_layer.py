@@ -7,22 +7,29 @@ from keras import ops
 class CompositeLayer(keras.layers.Layer):
     """A layer whose children may be quantised.
 
-    Children are created in `build` with an explicit name and the policy that
-    `child_policy` gives, or, if they are composite themselves, with
-    `dtype=self.dtype_policy`. `get_config` names the policy of each quantised child,
-    so that a model that went through `quantize("int8")` can be saved and loaded.
+    Children are created with an explicit name and the policy that `child_policy`
+    gives. `get_config` names the policy of each quantised child, so that a model that
+    went through `quantize("int8")` can be saved and loaded.
     """
 
     def child_policy(self, name):
-        """The dtype policy of a child to be made in `build`.
+        """The dtype policy of a child to be made.
 
-        A layer that is given a whole `DTypePolicyMap` cannot be saved once it is
-        quantised (keras 3.15), so each child gets its own entry.
+        Of a `DTypePolicyMap`, that is an entry or those below the child: a layer that
+        is given a whole map cannot be saved once it is quantised (keras 3.15).
         """
         policy = self.dtype_policy
-        if isinstance(policy, keras.dtype_policies.DTypePolicyMap):
-            return policy[f"{self.path}/{name}"]
-        return policy
+        if not isinstance(policy, keras.dtype_policies.DTypePolicyMap):
+            return policy
+        own, child = f"{self.name}/", f"{self.name}/{name}"
+        if child in policy:
+            return policy[child]
+        below = {
+            key.removeprefix(own): entry
+            for key, entry in policy.items()
+            if key.startswith(f"{child}/")
+        }
+        return with_entries(policy.default_policy, below)
 
     def through(self, layer, *args, **kwargs):
         """`layer(*args, **kwargs)`, for a child that has been built.
@@ -38,18 +45,35 @@ class CompositeLayer(keras.layers.Layer):
 
     def get_config(self):
         config = super().get_config()
-        if isinstance(self.dtype_policy, keras.dtype_policies.DTypePolicyMap):
-            return config
-        quantized = {
-            layer.path: layer.dtype_policy
-            for layer in self._flatten_layers(include_self=False)
-            if layer.quantization_mode is not None
-        }
-        if quantized:
-            config["dtype"] = keras.dtype_policies.serialize(
-                keras.dtype_policies.DTypePolicyMap(self.dtype_policy.name, quantized)
-            )
+        policy = with_entries(self.dtype_policy, quantized_policies([self]))
+        config["dtype"] = keras.dtype_policies.serialize(policy)
         return config
+
+
+def quantized_policies(layers):
+    """The policy of each quantised layer in or below `layers`.
+
+    Keys are paths that begin with the name of one of `layers`: in front of it, what
+    the layers are made in is not the same when they are made anew.
+    """
+    policies = {}
+    for layer in layers:
+        above = (layer.path or "").removesuffix(layer.name)
+        for child in layer._flatten_layers():
+            # Without a path it is not built, and its policy as it was given.
+            if child.path and child.quantization_mode is not None:
+                policies[child.path.removeprefix(above)] = child.dtype_policy
+    return policies
+
+
+def with_entries(policy, entries):
+    """A dtype policy as a map with these entries besides its own, if there are any."""
+    if isinstance(policy, keras.dtype_policies.DTypePolicyMap):
+        entries = {**dict(policy), **entries}
+        policy = policy.default_policy
+    if not entries:
+        return policy
+    return keras.dtype_policies.DTypePolicyMap(policy.name, entries)
 
 
 def zero_where_masked(x, mask):

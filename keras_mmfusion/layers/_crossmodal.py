@@ -43,7 +43,7 @@ class CrossmodalBlock(CompositeLayer):
             self.num_heads,
             causal=self.causal,
             dropout=self.dropout,
-            dtype=self.dtype_policy,
+            dtype=self.child_policy("attention"),
             name="attention",
         )
         self.attention.build(width, width)
@@ -109,7 +109,7 @@ class CrossmodalTransformer(CompositeLayer):
                 self.num_heads,
                 causal=self.causal,
                 dropout=self.dropout,
-                dtype=self.dtype_policy,
+                dtype=self.child_policy(f"block_{i}"),
                 name=f"block_{i}",
             )
             block.build(width, width)

@@ -39,7 +39,10 @@ class MultiHead(CompositeLayer):
         def dense(name, bias=True, blocks=False):
             if blocks:
                 layer = BlockDense(
-                    self.num_heads, use_bias=bias, dtype=self.dtype_policy, name=name
+                    self.num_heads,
+                    use_bias=bias,
+                    dtype=self.child_policy(name),
+                    name=name,
                 )
             else:
                 layer = keras.layers.Dense(

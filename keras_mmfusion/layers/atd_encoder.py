@@ -151,7 +151,7 @@ class ATDEncoder(CompositeLayer):
                 self.dim,
                 self.num_heads,
                 dropout=self.dropout,
-                dtype=self.dtype_policy,
+                dtype=self.child_policy(f"block_{i}"),
                 name=f"block_{i}",
             )
             block.build(width)

@@ -127,13 +127,14 @@ class ATDFusion(ATDBase):
             second, guided = (*first[:2], shape[2]), tuple(shape)
             for step in range(self.num_steps):
                 guide = fused if step % 2 == 0 else second
+                name = f"fold_{fold}_step_{step}"
                 layer = ATDStep(
                     **arguments,
                     activation=self.activation,
                     # After its first step, a fold stays on the axis of modality 1.
                     aligned=self.aligned if step == 0 else True,
-                    dtype=self.dtype_policy,
-                    name=f"fold_{fold}_step_{step}",
+                    dtype=self.child_policy(name),
+                    name=name,
                 )
                 layer.build([guide, guided])
                 self.steps.append(layer)

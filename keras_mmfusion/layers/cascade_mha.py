@@ -127,14 +127,15 @@ class CascadeMHA(FusionLayer):
         ]
         self.stages = []
         for prefix in self._prefixes(len(input_shape)):
+            name = "_".join(["stage", *map(str, prefix)])
             stage = CascadeStage(
                 self.dim,
                 self.num_heads,
                 self.causal,
                 self.dropout,
                 self.block_diagonal,
-                dtype=self.dtype_policy,
-                name="_".join(["stage", *map(str, prefix)]),
+                dtype=self.child_policy(name),
+                name=name,
             )
             stage.build()
             self.stages.append(stage)

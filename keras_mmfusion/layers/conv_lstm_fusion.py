@@ -147,7 +147,7 @@ class ConvLSTMFusion(ConvLSTMBase):
             recurrent_activation=self.recurrent_activation,
             unit_forget_bias=self.unit_forget_bias,
             state_convolution=self.state_convolution,
-            dtype=self.dtype_policy,
+            dtype=self.child_policy("cell"),
             name="cell",
         )
         self.cell.build([one_step(frames, 4), one_step(vectors, 2)])

@@ -125,13 +125,14 @@ class CrossAttentionFusion(FusionLayer):
             if m == 0:
                 continue
             self.source_norms.append(norm(f"source_norm_{m}"))
+            name = f"attention_{m}"
             attention = MultiHead(
                 self.dim,
                 self.num_heads,
                 causal=self.causal,
                 dropout=self.dropout,
-                dtype=self.dtype_policy,
-                name=f"attention_{m}",
+                dtype=self.child_policy(name),
+                name=name,
             )
             attention.build(width, width)
             self.attentions.append(attention)

@@ -140,7 +140,7 @@ class MulTFusion(FusionLayer):
                 num_layers,
                 causal=self.causal,
                 dropout=self.dropout,
-                dtype=self.dtype_policy,
+                dtype=self.child_policy(name),
                 name=name,
             )
             layer.build((None, None, dim))

@@ -150,7 +150,7 @@ class ResidualAttentionBlock(CompositeLayer):
             features,
             self.num_heads,
             dropout=self.dropout,
-            dtype=self.dtype_policy,
+            dtype=self.child_policy("attention"),
             name="attention",
         )
         self.attention.build((None, None, features))

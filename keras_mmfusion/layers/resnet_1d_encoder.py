@@ -115,6 +115,7 @@ class ResNet1DEncoder(CompositeLayer):
         shape = tuple(input_shape)
         for stage, filters in enumerate(self.filters):
             for block in range(self.blocks_per_stage):
+                name = f"stage_{stage}_block_{block}"
                 layer = _ResidualBlock(
                     rank=1,
                     filters=filters,
@@ -124,8 +125,8 @@ class ResNet1DEncoder(CompositeLayer):
                     causal=self.causal,
                     normalization=self.normalization,
                     dropout=self.dropout,
-                    dtype=self.dtype_policy,
-                    name=f"stage_{stage}_block_{block}",
+                    dtype=self.child_policy(name),
+                    name=name,
                 )
                 layer.build(shape)
                 shape = layer.compute_output_shape(shape)

@@ -95,6 +95,7 @@ class ResNet2DEncoder(CompositeLayer):
         shape = tuple(input_shape)
         for stage, filters in enumerate(self.filters):
             for block in range(self.blocks_per_stage):
+                name = f"stage_{stage}_block_{block}"
                 layer = _ResidualBlock(
                     rank=2,
                     filters=filters,
@@ -102,8 +103,8 @@ class ResNet2DEncoder(CompositeLayer):
                     strides=self._stage_strides[stage] if block == 0 else 1,
                     normalization=self.normalization,
                     dropout=self.dropout,
-                    dtype=self.dtype_policy,
-                    name=f"stage_{stage}_block_{block}",
+                    dtype=self.child_policy(name),
+                    name=name,
                 )
                 layer.build(shape)
                 shape = layer.compute_output_shape(shape)

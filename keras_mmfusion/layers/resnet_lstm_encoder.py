@@ -85,7 +85,7 @@ class ResNetLSTMEncoder(CompositeLayer):
             causal=causal,
             normalization=normalization,
             dropout=dropout,
-            dtype=self.dtype_policy,
+            dtype=self.child_policy("resnet"),
             name="resnet",
         )
         self.lstm = LSTMEncoder(
@@ -93,7 +93,7 @@ class ResNetLSTMEncoder(CompositeLayer):
             bidirectional=bidirectional,
             dropout=dropout,
             unroll=unroll,
-            dtype=self.dtype_policy,
+            dtype=self.child_policy("lstm"),
             name="lstm",
         )
         self.filters = self.resnet.filters

@@ -201,7 +201,8 @@ class StepFusion(_StepFold):
         first = tuple(input_shape[0])
         self.folds = []
         for fold, shape in enumerate(input_shape[1:]):
-            layer = _StepFold(**arguments, dtype=self.dtype_policy, name=f"fold_{fold}")
+            name = f"fold_{fold}"
+            layer = _StepFold(**arguments, dtype=self.child_policy(name), name=name)
             layer.build([first, tuple(shape)])
             self.folds.append(layer)
             first = (*first[:2], self.dim)

@@ -119,18 +119,21 @@ class ZoomShiftFusion(FusionLayer):
         self.atd_guide = None
         if self.guide:
             self.atd_guide = ATDGuide(
-                conditional=self.conditional, dtype=self.dtype_policy, name="guide"
+                conditional=self.conditional,
+                dtype=self.child_policy("guide"),
+                name="guide",
             )
             self.atd_guide.build([width] * count)
         self.displacements = []
         for asking, asked in _pairs(count):
+            name = f"displacement_{asking}_{asked}"
             attention = MultiHead(
                 self.dim,
                 self.num_heads,
                 causal=self.causal,
                 dropout=self.dropout,
-                dtype=self.dtype_policy,
-                name=f"displacement_{asking}_{asked}",
+                dtype=self.child_policy(name),
+                name=name,
             )
             attention.build(width, width)
             self.displacements.append(attention)

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_mmfusion.layers._composite_layer import quantized_policies, with_entries
+
 
 def policy_of(policy, name, default=None):
     """The policy of the layer `name` that is not composite; see `with_quantized`."""
@@ -19,20 +21,11 @@ def with_quantized(policy, layers, head=True):
     It makes the same layers anew, ready for int8 weights; but for `head=False`, a
     head in floats.
     """
-    quantized = {
-        child.path: child.dtype_policy
-        for layer in layers
-        for child in layer._flatten_layers()
-        if child.quantization_mode is not None
-    }
-    if isinstance(policy, keras.dtype_policies.DTypePolicyMap):
-        quantized = {**dict(policy), **quantized}
-        policy = policy.default_policy
-    if not head:
-        quantized.pop("head", None)
-    if not quantized:
-        return policy
-    return keras.dtype_policies.DTypePolicyMap(policy.name, quantized)
+    policy = with_entries(policy, quantized_policies(layers))
+    if not head and isinstance(policy, keras.dtype_policies.DTypePolicyMap):
+        others = {path: entry for path, entry in policy.items() if path != "head"}
+        policy = with_entries(policy.default_policy, others)
+    return policy
 
 
 def copy_weights(source, target):

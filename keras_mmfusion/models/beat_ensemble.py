@@ -6,6 +6,7 @@ import numpy as np
 from keras_mmfusion._serialization import register
 from keras_mmfusion.models._beat_labeller import BeatLabeller
 from keras_mmfusion.models._named_model import NamedModel
+from keras_mmfusion.models._policies import copy_weights
 from keras_mmfusion.models.beat_classifier import BeatClassifier
 
 
@@ -153,5 +154,5 @@ def _copy(member, name):
     # one member only.
     with keras.name_scope(name):
         copy = type(member).from_config({**member.get_config(), "name": name})
-    copy.set_weights(member.get_weights())
+    copy_weights(member, copy)
     return copy

@@ -8,6 +8,7 @@ import pytest
 from harness import assert_close
 from small import predict
 
+from keras_mmfusion import presets
 from keras_mmfusion.models import BeatClassifier, BeatEnsemble
 
 BEATS = 8
@@ -99,6 +100,54 @@ def test_round_trips(members, x, tmp_path):
     again = keras.saving.load_model(tmp_path / "model.keras")
     assert type(again) is BeatEnsemble and again.modalities == ["rhythm", "shape"]
     assert_close(predict(again, x), expected, 1e-6)
+
+
+def atd_member(seed):
+    """Its fusion has children: their policies are found below the member's scope."""
+    return member(seed, fusion="atd", fusion_options={"num_heads": 2})
+
+
+def test_int8(x, tmp_path):
+    model = BeatEnsemble([atd_member(0), atd_member(1)])
+    before = predict(model, x)
+    model.quantize("int8")
+    expected = predict(model, x)
+    assert_close(expected, before, 0.1)
+    config = json.dumps(model.get_config())
+    again = BeatEnsemble.from_config(json.loads(config))
+    assert json.dumps(again.get_config()) == config
+    again.set_weights(model.get_weights())
+    assert_close(predict(again, x), expected, 1e-6)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    again.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert_close(predict(again, x), expected, 1e-6)
+    folder = presets.save(again, tmp_path / "preset", golden=x)
+    assert presets.verify(folder)["golden_difference"] < 1e-5
+    assert_close(predict(BeatEnsemble(again.members), x), expected, 1e-6)
+    for other in (model.with_num_classes(2), model.members[0].with_num_classes(2)):
+        modes = {layer.quantization_mode for layer in other._flatten_layers()}
+        assert "int8" in modes and predict(other, x).shape[-1] == 2
+
+
+def test_lora(x, tmp_path):
+    """Copies and files hold the sum of the kernels and what was learned."""
+    model = BeatEnsemble([atd_member(0), atd_member(1)])
+    before = predict(model, x)
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.Dense):
+            layer.enable_lora(2)
+            learned = layer.lora_kernel_b
+            learned.assign(np.full(learned.shape, 0.1, "float32"))
+    expected = predict(model, x)
+    assert np.abs(expected - before).max() > 1e-3
+    assert_close(predict(BeatEnsemble(model.members), x), expected)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert_close(predict(again, x), expected)
+    folder = presets.save(model, tmp_path / "preset", golden=x)
+    assert presets.verify(folder)["golden_difference"] < 1e-5
 
 
 @pytest.mark.parametrize("num_classes,width", [(2, 2), (0, 18)])
