@@ -25,7 +25,9 @@ def guided_attention(
     which runs in float32. A row without any key yields zeros.
 
     Where nobody asks for the weights and none are dropped, the attention is that of
-    the backend: one kernel without the weights in memory, where it has one.
+    the backend: one kernel without the weights in memory, where it has one. `causal`
+    needs streams of one length; together with a key mask, it takes a mask of all
+    pairs of steps, so that memory grows with their square.
 
     Returns:
         `(output, weights)` of shapes `(B, T_q, D)` and `(B, num_heads, T_q, T_k)`;
@@ -39,9 +41,9 @@ def guided_attention(
         time = x.shape[1] if x.shape[1] is not None else ops.shape(x)[1]
         return ops.reshape(x, (-1, time, num_heads, head_dim))
 
-    allowed = _allowed(key_mask, causal, key)
     weights = None
     if with_weights or (dropout is not None and training):
+        allowed = _allowed(key_mask, causal, key)
         guide = ops.einsum("bqhd,bkhd->bhqk", heads(query), heads(key))
         guide = ops.cast(guide, "float32") * scale
         if allowed is not None:
@@ -53,8 +55,15 @@ def guided_attention(
         used = weights if dropout is None else dropout(weights, training=training)
         output = ops.einsum("bhqk,bkhd->bqhd", used, heads(value))
     else:
+        # The kernel knows by itself what is past, unless it is given a mask.
+        alone = causal and key_mask is None
         output = ops.dot_product_attention(
-            heads(query), heads(key), heads(value), mask=allowed, scale=scale
+            heads(query),
+            heads(key),
+            heads(value),
+            mask=None if alone else _allowed(key_mask, causal, key),
+            scale=scale,
+            is_causal=alone,
         )
         if key_mask is not None:
             output = zero_where_masked(output, answered_steps(key_mask, causal))

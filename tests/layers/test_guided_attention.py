@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from backends import run
+from backends import only_on, run
 from harness import assert_close, numbers
 from keras import ops
 
@@ -39,6 +39,29 @@ def test_the_same_without_weights(masked, causal):
         expected[1] = True
         expected[2, :2] = causal
     assert (silent == expected).all()
+
+
+@only_on("torch")
+@pytest.mark.parametrize(
+    ("masked", "causal"), [(False, False), (True, False), (False, True)]
+)
+def test_no_pairs_of_steps_in_memory(masked, causal):
+    """PyTorch has the kernel; only a key mask and `causal` together need them."""
+    torch = pytest.importorskip("torch")
+    steps = 1024
+    x = ops.ones((1, steps, 4))
+    mask = ops.ones((1, steps), "bool") if masked else None
+
+    def attend():
+        guided_attention(x, x, x, 2, mask, causal, with_weights=False)
+
+    attend()
+    with torch.profiler.profile(
+        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
+    ) as profile:
+        attend()
+    taken = max(event.cpu_memory_usage for event in profile.events())
+    assert 0 < taken < steps * steps
 
 
 @pytest.mark.parametrize("name", ATTENDING)
