@@ -18,9 +18,9 @@ def attention_map(model, x, sample=0, head=None, only=None):
     one scale of colours. What is masked or missing is grey.
 
     Args:
-        model: `FusionClassifier` or `BeatClassifier` whose fusion has attention:
-            `"atd"`, `"step"`, `"cascade"`, `"zoom_shift"`, `"mult"`,
-            `"cross_attention"`.
+        model: `FusionClassifier`, `BeatClassifier` or `BeatEnsemble`, all of whose
+            heads count, with a fusion that has attention: `"atd"`, `"step"`,
+            `"cascade"`, `"zoom_shift"`, `"mult"`, `"cross_attention"`.
         x: dict of arrays, as for `model.predict`.
         sample: int. The sample to draw. Defaults to `0`.
         head: int. The head to draw. Defaults to `None`, the mean over heads.

@@ -148,6 +148,32 @@ class BeatEnsemble(BeatLabeller, NamedModel):
             for name in self.modalities
         }
 
+    def attention_scores(self, x, **kwargs):
+        """The attention weights, the heads of all members side by side.
+
+        Args:
+            x, **kwargs: See `FusionClassifier.attention_scores`.
+
+        Returns:
+            Dict of arrays `(samples, heads, steps, steps)`: the heads of the first
+            member, then those of the second, and so on.
+
+        Raises:
+            ValueError: The fusions have no attention, or not the same ones.
+        """
+        parts = [member.attention_scores(x, **kwargs) for member in self.members]
+        steps = [{k: v.shape[2:] for k, v in part.items()} for part in parts]
+        for others in steps[1:]:
+            if others != steps[0]:
+                raise ValueError(
+                    "`attention_scores` needs members that attend alike. Received: "
+                    f"{steps[0]} and {others}. Ask one of `model.members`."
+                )
+        return {
+            name: np.concatenate([part[name] for part in parts], axis=1)
+            for name in parts[0]
+        }
+
 
 def _copy(member, name):
     # Paths that differ: by them PyTorch knows its parameters, and would keep those of

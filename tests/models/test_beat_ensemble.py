@@ -9,6 +9,7 @@ from harness import assert_close
 from small import predict
 
 from keras_mmfusion import presets
+from keras_mmfusion.analysis import attention_map
 from keras_mmfusion.models import BeatClassifier, BeatEnsemble
 
 BEATS = 8
@@ -183,6 +184,23 @@ def test_features_side_by_side(members, x):
     assert_close(fused[..., 6:12], members[1].fused_features(x), 1e-6)
     features = model.modality_features(x)
     assert features["rhythm"].shape == (4, BEATS, 12)
+
+
+def test_heads_side_by_side(x):
+    """Their mean, which is drawn, is that over members too."""
+    model = BeatEnsemble([atd_member(0), atd_member(1)])
+    scores, _ = attention_map(model, x, sample=1)
+    name = "rhythm → shape"
+    assert list(scores) == [name] and scores[name].shape == (4, 4, BEATS, BEATS)
+    for i, one in enumerate(model.members):
+        own = one.attention_scores(x)[name]
+        assert_close(scores[name][:, 2 * i : 2 * i + 2], own)
+    assert np.abs(scores[name][:, :2] - scores[name][:, 2:]).max() > 1e-3
+    other = BeatEnsemble(
+        [atd_member(0), member(1, fusion="mult", fusion_options={"num_heads": 2})]
+    )
+    with pytest.raises(ValueError, match=r"attend alike.*one of `model\.members`"):
+        attention_map(other, x)
 
 
 def test_fit_moves_every_weight_of_every_member(members, x):
