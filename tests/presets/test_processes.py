@@ -247,6 +247,7 @@ def test_the_same_numbers_on_another_backend(tmp_path):
     if not other_backends():
         pytest.skip("needs a second backend")
     from keras_mmfusion.models import FusionClassifier
+    from keras_mmfusion.preprocessing import DigitPreprocessor
 
     rng = np.random.default_rng(0)
     shapes = {"wave": (6, 3), "image": (5, 2)}
@@ -259,21 +260,28 @@ def test_the_same_numbers_on_another_backend(tmp_path):
     )
     x = {name: rng.normal(size=(4, *s)).astype("float32") for name, s in shapes.items()}
     x["image"][1] = np.nan
+    model = model.with_num_classes(2)
     model.compile("adam", "sparse_categorical_crossentropy")
-    model.fit(x, np.array([0, 1, 2, 0]), epochs=1, verbose=0)
-    folder = presets.save(model, tmp_path / "fusion", golden=x)
+    model.fit(x, np.array([0, 1, 1, 0]), epochs=1, verbose=0)
+    preprocessor = DigitPreprocessor(samples=4200)
+    folder = presets.save(
+        model, tmp_path / "fusion", preprocessor=preprocessor, golden=x
+    )
     np.savez(tmp_path / "x.npz", **x)
     code = (
         "import json, sys, keras, numpy as np\n"
         "from keras_mmfusion import presets\n"
         "x = dict(np.load(sys.argv[2]))\n"
-        "y = presets.load(sys.argv[1]).predict(x, verbose=0)\n"
+        "model = presets.load(sys.argv[1])\n"
+        "y = model.predict(x, verbose=0)\n"
         "report = presets.verify(sys.argv[1])\n"
         "print(json.dumps({'backend': keras.backend.backend(), 'y': y.tolist(),"
-        " 'difference': report['golden_difference']}))"
+        " 'difference': report['golden_difference'],"
+        " 'preprocessor': model.preprocessor.get_config()}))"
     )
     other = other_backends()[0]
     (there,) = run("-c", code, folder, tmp_path / "x.npz", backend=other)
     assert there["backend"] == other != keras.backend.backend()
     assert there["difference"] < 1e-5
+    assert there["preprocessor"] == preprocessor.get_config()
     np.testing.assert_allclose(there["y"], model.predict(x, verbose=0), atol=1e-5)
