@@ -7,13 +7,15 @@ import json
 import jsonschema
 import keras
 import pytest
-from backends import once
+from backends import in_turn, once
 
 from keras_mmfusion import presets
-from keras_mmfusion.presets import _metadata, _registry
+from keras_mmfusion.presets import _golden, _metadata, _registry
 
 ROOT = _registry.shipped_directory()
 FOLDERS = sorted(path.parent for path in ROOT.glob("*/metadata.json"))
+TRAINED = [folder for folder in FOLDERS if (folder / "golden.npz").is_file()]
+CASES = [pytest.param(path, id=path.name) for path in TRAINED]
 LARGE = 100_000_000
 # What a preset with weights may cost whoever installs the package.
 PARAMETERS, BYTES = 500_000, 2 * 2**20
@@ -38,6 +40,34 @@ def test_shipped_preset(folder):
         assert sd is not None
         if metadata["task"] == "classification":
             assert 0 <= value <= 1, "the main metric comes first, not a count"
+
+
+@once
+@pytest.mark.parametrize("folder", CASES)
+def test_int8(folder, tmp_path):
+    """The numbers stay near, and what is saved and loaded gives the same.
+
+    On one backend, without compilers: all try each layer and kind of model.
+    """
+    x, expected = golden_of(folder)
+    model = presets.load(folder)
+    model.quantize("int8")
+    again = presets.save(model, tmp_path / folder.name, golden=x)
+    _, outputs = golden_of(again)
+    assert 0 < _golden.largest_difference(expected, outputs, "int8") < 0.1
+    assert presets.verify(again)["golden_difference"] < 1e-5
+
+
+@pytest.mark.parametrize("folder", in_turn(CASES))
+def test_mixed_precision(folder):
+    x, expected = golden_of(folder)
+    outputs = _golden.predict(presets.load(folder, dtype="mixed_bfloat16"), x)
+    assert 0 < _golden.largest_difference(expected, outputs, "bfloat16") < 0.1
+
+
+def golden_of(folder):
+    """Inputs of a preset, and the outputs that it gave for them."""
+    return _golden.parse((folder / "golden.npz").read_bytes(), folder.name)
 
 
 @once
