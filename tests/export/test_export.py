@@ -92,6 +92,12 @@ def test_the_ecg_preset_needs_built_in_operators_only(tmp_path):
     assert_built_in(path)
 
 
+def test_the_ecg_preset_as_onnx(tmp_path):
+    require("onnx")
+    report = export.export_preset("atd_mitbih", tmp_path / "m.onnx")
+    assert report["difference"] < 1e-5 and report["missing"] > 0
+
+
 def assert_built_in(path):
     from ai_edge_litert import schema_py_generated as schema
 
