@@ -6,7 +6,7 @@ import pytest
 from backends import in_turn, run
 from harness import assert_close
 
-from keras_mmfusion.layers import NLinear
+from keras_mmfusion.layers import GramianAngularField, NLinear
 from keras_mmfusion.models import FusionForecaster
 
 SHAPES = {"series": (24, 3), "image": (24, 3), "calendar": (24, 2), "phase": (2,)}
@@ -211,6 +211,30 @@ def test_every_fusion_saved_and_loaded(tmp_path, fusion):
     left, right = ({**m.get_config(), "encoders": 0} for m in (again, model))
     assert left == right
     assert not again.get_layer("skip").trainable
+
+
+def test_the_picture_may_be_a_gramian_field(tmp_path):
+    """Of every column by itself; a missing or a flat one is no NaN."""
+    picture = keras.Sequential(
+        [
+            keras.Input((24, 1)),
+            GramianAngularField(image_size=8),
+            keras.layers.Reshape((8, 8)),
+            keras.layers.Dense(6),
+        ],
+        name="of_image",
+    )
+    model = trained(forecaster(encoders={**encoders(), "image": picture}), steps=2)
+    x, _ = data(5, seed=2)
+    whole = run(model, x)
+    x["image"][0], x["image"][1] = np.nan, 1.0
+    changed = run(model, x)
+    assert np.isfinite(changed).all()
+    assert np.abs(changed[:2] - whole[:2]).max(axis=(1, 2)).min() > 1e-4
+    assert_close(changed[2:], whole[2:], 1e-6)
+    model.save(tmp_path / "m.keras")
+    again = keras.saving.load_model(tmp_path / "m.keras")
+    assert_close(run(again, x), changed, 1e-6)
 
 
 def test_int8_and_half_precision(tmp_path):
