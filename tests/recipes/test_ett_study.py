@@ -12,8 +12,18 @@ from recipe_modules import recipe_modules
 from keras_mmfusion import presets
 from keras_mmfusion.metrics import forecast_metrics
 
-architecture, data, train, evaluate, scoring, figures, release = recipe_modules(
-    "ett", "architecture", "data", "train", "evaluate", "scoring", "figures", "release"
+architecture, data, train, evaluate, scoring, figures, release, rescore = (
+    recipe_modules(
+        "ett",
+        "architecture",
+        "data",
+        "train",
+        "evaluate",
+        "scoring",
+        "figures",
+        "release",
+        "rescore",
+    )
 )
 SHORT = ("--lookback", "48")
 
@@ -218,3 +228,15 @@ def test_no_other_table_is_released_under_the_name_of_this_one(tmp_path, capsys)
     with pytest.raises(SystemExit):
         release.main(["--csv", "load.csv", "--zoo", str(tmp_path)])
     assert "those of ETTh1. Received: --csv load.csv" in capsys.readouterr().err
+
+
+@once
+def test_shipped_weights_score_what_their_card_says(data_dir, capsys, monkeypatch):
+    arguments = ["stepfusion_etth1", "--data", str(data_dir)]
+    assert rescore.main(arguments) == 0
+    assert "ltsf_standard_s mse_96 " in capsys.readouterr().out
+    said = {"ltsf_standard_s": {"mse_96": 0.06}}
+    false = {"baselines": {"released_weights": said}}
+    monkeypatch.setattr(presets, "info", lambda name: false)
+    assert rescore.main(arguments) == 1
+    assert capsys.readouterr().out.endswith(" differs\n")
