@@ -9,7 +9,6 @@ looks at the pairs to test on.
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -33,6 +32,9 @@ NETWORKS = (*architecture.NETWORKS, *ALONE)
 PARTS = 12
 VALIDATION_SEED = 1000
 
+# Of a training; in its command where they are not the usual ones.
+OPTIONS = ("pairs", "validation", "parts", "batch_size", "learning_rate")
+
 
 def main(argv=None):
     args = parse_arguments(argv)
@@ -47,7 +49,7 @@ def run(args, network, seed):
     """Train one network, or leave it if it is there already."""
     folder = folder_of(args.output, args.protocol, args.noise, network, seed)
     if (folder / "run.json").exists():
-        check_command(folder, command(args, network))
+        resuming.check_settings(folder, settings_of(args))
         print(f"{folder}: complete", flush=True)
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -98,6 +100,7 @@ def run(args, network, seed):
         folder,
         {
             "command": command(args, network),
+            "settings": settings_of(args),
             "commit": common.commit(),
             "backend": keras.backend.backend(),
             "keras": keras.__version__,
@@ -124,29 +127,17 @@ def seen_by(network):
 
 def command(args, network):
     """The command for one network; what is left out is the default."""
-    options = ("pairs", "validation", "parts", "batch_size", "learning_rate")
     return (
         "python recipes/digits/train.py"
         f" --protocol {args.protocol} --noise {args.noise}"
         f" --network {network} --size {args.size} --samples {args.samples}"
-        f"{common.changed(args, parse_arguments([]), *options)}"
+        f"{common.changed(args, parse_arguments([]), *OPTIONS)}"
     )
 
 
-def check_command(folder, wanted):
-    """Refuse to take a run with other options for the one that is asked for."""
-    made = json.loads((folder / "run.json").read_text())["command"]
-    if made == wanted:
-        return
-    theirs, ours = (set(text.split(" --")[1:]) for text in (made, wanted))
-    theirs, ours = (
-        " ".join(f"--{option}" for option in sorted(some - others)) or "the defaults"
-        for some, others in ((theirs, ours), (ours, theirs))
-    )
-    raise SystemExit(
-        f"error: {folder} is a run with {theirs}, not with {ours}. Give another "
-        "--output to keep both, or remove it."
-    )
+def settings_of(args):
+    """What the folder of a run does not tell; see `resuming.check_settings`."""
+    return {name: getattr(args, name) for name in ("size", "samples", *OPTIONS)}
 
 
 def folder_of(output, protocol, noise, network, seed):
