@@ -1,6 +1,7 @@
 """Models with one named input a modality."""
 
 from keras_mmfusion.models.beat_classifier import BeatClassifier as BeatClassifier
+from keras_mmfusion.models.beat_consensus import BeatConsensus as BeatConsensus
 from keras_mmfusion.models.beat_ensemble import BeatEnsemble as BeatEnsemble
 from keras_mmfusion.models.fusion_autoencoder import (
     FusionAutoencoder as FusionAutoencoder,

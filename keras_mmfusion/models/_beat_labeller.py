@@ -17,6 +17,7 @@ class BeatLabeller:
     """
 
     _classes = None
+    _consensus = None
 
     @property
     def classes(self):
@@ -34,6 +35,21 @@ class BeatLabeller:
                     f"classes={list(names)}."
                 )
         self._classes = names
+
+    @property
+    def consensus(self):
+        """`BeatConsensus` of the beats of a recording, or `None`."""
+        return self._consensus
+
+    @consensus.setter
+    def consensus(self, consensus):
+        unknown = set(getattr(consensus, "weights", ())) - set(self.modalities)
+        if unknown:
+            raise ValueError(
+                f"`consensus` must compare modalities of the model: {self.modalities}. "
+                f"Received: {list(consensus.weights)}."
+            )
+        self._consensus = consensus
 
     def predict_record(
         self, record, beats="atr", leads=None, batch_size=32, progress=None
@@ -91,7 +107,10 @@ class BeatLabeller:
             )
 
     def predict_beats(self, modalities, batch_size=32, progress=None):
-        """Class probabilities of consecutive beats.
+        """Class probabilities of the consecutive beats of one recording.
+
+        The model sees them in segments; if it has a `consensus`, that of all beats
+        comes after.
 
         Args:
             modalities: dict of arrays `(beats, ...)`, as the preprocessor makes.
@@ -118,7 +137,10 @@ class BeatLabeller:
             outputs.append(np.asarray(self.predict_on_batch(batch))[wanted])
             if progress is not None:
                 progress(min(start + batch_size, len(segments)), len(segments))
-        return segments.merge(np.concatenate(outputs))
+        probabilities = segments.merge(np.concatenate(outputs))
+        if self.consensus is None:
+            return probabilities
+        return self.consensus(probabilities, modalities, self.causal)
 
 
 def _read(path, source, leads):

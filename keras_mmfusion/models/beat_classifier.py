@@ -1,5 +1,7 @@
 """A fusion classifier of heart beats that takes ECG recordings as they are."""
 
+import keras
+
 from keras_mmfusion._serialization import register
 from keras_mmfusion.models._beat_labeller import BeatLabeller
 from keras_mmfusion.models.fusion_classifier import FusionClassifier
@@ -18,6 +20,8 @@ class BeatClassifier(BeatLabeller, FusionClassifier):
         causal: bool. Whether a beat is judged by itself and the beats before it;
             fusion, decoder and preprocessor must be causal too.
             Defaults to `False`.
+        consensus: `BeatConsensus` for `predict_beats` and `predict_record`, which see
+            a whole recording. Defaults to `None`, every beat as the model sees it.
 
     Call arguments:
         inputs: dict of tensors `(batch, beats, ...)`.
@@ -39,19 +43,33 @@ class BeatClassifier(BeatLabeller, FusionClassifier):
         Ours; no equation of the papers, which judge beats one by one.
     """
 
-    def __init__(self, inputs, encoders, classes=None, causal=False, **kwargs):
+    def __init__(
+        self, inputs, encoders, classes=None, causal=False, consensus=None, **kwargs
+    ):
         if classes is not None:
             kwargs["num_classes"] = len(classes)
         kwargs["pooling"] = None
         super().__init__(inputs, encoders, **kwargs)
         self.classes = classes
         self.causal = causal
+        self.consensus = consensus
 
     def get_config(self):
         classes = list(self.classes) if self.classes is not None else None
-        config = {**super().get_config(), "classes": classes, "causal": self.causal}
+        config = {
+            **super().get_config(),
+            "classes": classes,
+            "causal": self.causal,
+            "consensus": keras.saving.serialize_keras_object(self.consensus),
+        }
         config.pop("pooling")
         return config
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        consensus = keras.saving.deserialize_keras_object(config.get("consensus"))
+        config = {**config, "consensus": consensus}
+        return super().from_config(config, custom_objects)
 
     def with_num_classes(self, num_classes):
         """See `FusionClassifier`; the new classes have no names until you set them."""

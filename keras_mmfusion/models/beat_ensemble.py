@@ -21,6 +21,8 @@ class BeatEnsemble(BeatLabeller, NamedModel):
     Args:
         members: Sequence of two or more `BeatClassifier`s with the same inputs,
             classes and `causal`. They are copied.
+        consensus: `BeatConsensus` of the mean, for `predict_beats` and
+            `predict_record`; those of the members are not used. Defaults to `None`.
         **kwargs: `name` and `trainable`, as for any Keras model.
 
     Call arguments:
@@ -55,7 +57,7 @@ class BeatEnsemble(BeatLabeller, NamedModel):
         estimation using deep ensembles (2017), §2.4.
     """
 
-    def __init__(self, members, **kwargs):
+    def __init__(self, members, consensus=None, **kwargs):
         members = list(members)
         if len(members) < 2 or not all(isinstance(m, BeatClassifier) for m in members):
             kinds = [type(m).__name__ for m in members]
@@ -88,6 +90,7 @@ class BeatEnsemble(BeatLabeller, NamedModel):
         self.num_classes = members[0].num_classes
         self.segment_length = members[0].segment_length
         self.preprocessor = None
+        self.consensus = consensus
 
     @property
     def members(self):
@@ -111,6 +114,7 @@ class BeatEnsemble(BeatLabeller, NamedModel):
             "members": [
                 keras.saving.serialize_keras_object(member) for member in self.members
             ],
+            "consensus": keras.saving.serialize_keras_object(self.consensus),
         }
 
     @classmethod
@@ -119,7 +123,8 @@ class BeatEnsemble(BeatLabeller, NamedModel):
             keras.saving.deserialize_keras_object(m, custom_objects=custom_objects)
             for m in config["members"]
         ]
-        return cls(**{**config, "members": members})
+        consensus = keras.saving.deserialize_keras_object(config.get("consensus"))
+        return cls(**{**config, "members": members, "consensus": consensus})
 
     def with_num_classes(self, num_classes):
         """The same ensemble with fresh heads for other classes, without names yet.
@@ -131,7 +136,7 @@ class BeatEnsemble(BeatLabeller, NamedModel):
             A new model; the weights below the heads are copied.
         """
         members = [member.with_num_classes(num_classes) for member in self.members]
-        model = type(self)(members, name=self.name)
+        model = type(self)(members, self.consensus, name=self.name)
         model.preprocessor = self.preprocessor
         return model
 

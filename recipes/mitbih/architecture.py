@@ -15,7 +15,7 @@ from keras_mmfusion.layers import (
     ResNet1DEncoder,
     ResNet2DEncoder,
 )
-from keras_mmfusion.models import FUSIONS, BeatClassifier
+from keras_mmfusion.models import FUSIONS, BeatClassifier, BeatConsensus
 
 SEGMENT = 32
 SHAPES = {
@@ -30,6 +30,9 @@ MODALITIES = ("ecg", "image", "rhythm", "shape")
 LEADS = ("lead_1", "lead_2", "rhythm")
 HEADS = ("atd", "step", "cascade", "zoom_shift", "cross_attention", "mult")
 WIDTH = 48
+# How much each modality counts where beats of a recording are compared; log RR
+# intervals vary less than waveforms do.
+ALIKE = {"ecg": 1.0, "rhythm": 20.0}
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,16 @@ def build(classes, fusion="atd", modalities=MODALITIES, causal=False):
         modality_dropout=0.2 if len(modalities) > 1 else 0.0,
         causal=causal,
     )
+
+
+def consensus(variant, protocol="interpatient"):
+    """`BeatConsensus` by what a variant sees; `None` where none was validated."""
+    modalities = parse(variant).modalities
+    if protocol != "interpatient" or set(modalities) & {"lead_1", "lead_2"}:
+        return None
+    if len(modalities) == 1:
+        return BeatConsensus({modalities[0]: 1.0})
+    return BeatConsensus({name: ALIKE[name] for name in modalities if name in ALIKE})
 
 
 def beat_encoder(name):

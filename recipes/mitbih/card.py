@@ -23,6 +23,9 @@ STAGE_1 = (
     "code, as in the weight-sharing autoencoder of Zheng et al."
 )
 
+# Metrics of the tables that compare.
+TABLE = ("accuracy", "macro_f1_nsv", "macro_f1", "S_f1", "V_f1")
+
 
 def text(facts):
     """The card, in Markdown."""
@@ -50,6 +53,7 @@ def text(facts):
         "## Beside it, from the same run\n",
         baseline_table({facts.variant: facts.metrics, **facts.baselines}),
         _gain(facts),
+        *([_consensus_section(facts)] if facts.without_consensus else []),
         *filter(None, [stage_1_text(_gains(facts))]),
         *([_aami5_section(facts)] if facts.aami5 else []),
         "## With modalities missing\n",
@@ -107,10 +111,9 @@ def _results_table(facts):
 
 
 def baseline_table(models):
-    keys = ["accuracy", "macro_f1_nsv", "macro_f1", "S_f1", "V_f1"]
-    keys = [key for key in keys if key in next(iter(models.values()))]
-    heads = [METRIC_NAMES.get(key, key.replace("_f1", " F1")) for key in keys]
-    rows = [f"| model | n | {' | '.join(heads)} |", "|---|---|" + "---|" * len(keys)]
+    keys = [key for key in TABLE if key in next(iter(models.values()))]
+    heads = " | ".join(_head(key) for key in keys)
+    rows = [f"| model | n | {heads} |", "|---|---|" + "---|" * len(keys)]
     for name, metrics in models.items():
         label = _label(name)
         cells = " | ".join(_spread(metrics[key]) for key in keys)
@@ -118,9 +121,13 @@ def baseline_table(models):
     return "\n".join(rows) + "\n"
 
 
+def _head(key):
+    return METRIC_NAMES.get(key, key.replace("_f1", " F1"))
+
+
 def _label(name):
     if name == LINEAR:
-        return "linear discriminants of single beats, no network"
+        return "linear discriminants of single beats, no network, no consensus"
     of = architecture.parse(name)
     alone = of.fusion in of.modalities
     label = f"{of.fusion} alone" if alone else f"{of.fusion}, all modalities"
@@ -170,6 +177,28 @@ def _gain(facts):
     return (
         f"Against concatenation of the same encoders, {METRIC_NAMES[key]} changes by "
         f"{difference:+.4f} (sd of the difference {spread:.4f}): {verdict}.\n"
+    )
+
+
+def _consensus_section(facts):
+    models = {"with": facts.metrics, "without": facts.without_consensus}
+    keys = [k for k in TABLE if k in facts.metrics]
+    heads = " | ".join(_head(key) for key in keys)
+    rows = [f"| consensus | {heads} |", "|---|" + "---|" * len(keys)]
+    for name, metrics in models.items():
+        rows.append(f"| {name} | {' | '.join(_spread(metrics[key]) for key in keys)} |")
+    return "\n".join(
+        [
+            "## Beats that look alike\n",
+            "`predict_record` and `predict_beats` let every beat hear what the model "
+            "says of the beats of the recording most similar to it"
+            f"{' among the earlier ones' if facts.causal else ''} (`BeatConsensus`, "
+            "chosen by the patient-wise validation). All models of the tables have it; "
+            "`predict`, and exported files, which see segments, have it not. The same "
+            "models:\n",
+            *rows,
+            "",
+        ]
     )
 
 

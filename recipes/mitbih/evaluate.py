@@ -38,13 +38,14 @@ def test_scores(output, protocol, variant, data_dir=None):
     predict_all(output, protocol, variant, recordings)
     models = scoring.read_models(output, protocol, variant, folds=False)
     return {
-        number: metrics(protocol, predictions, recordings)
+        number: metrics(protocol, variant, predictions, recordings)
         for number, predictions in models.items()
     }
 
 
-def metrics(protocol, predictions, recordings):
+def metrics(protocol, variant, predictions, recordings):
     """Metrics of one model on the held-out beats."""
+    predictions = scoring.in_consensus(predictions, recordings, protocol, variant)
     classes, part = data.classes_of(protocol), scoring.held_out(protocol)
     numbers, _ = scoring.score(predictions, recordings, classes, part)
     if protocol == "interpatient":

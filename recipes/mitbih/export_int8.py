@@ -131,11 +131,14 @@ def windows(model, recording):
 
 
 def predict(path, model, recordings):
-    """`{record: probabilities}` of an exported file."""
+    """`{record: probabilities}` by an exported file, which is the model in segments."""
     run, predictions = ExportedModel(path), {}
     for recording in recordings:
         cut, inputs = windows(model, recording)
-        predictions[recording.name] = cut.merge(run(inputs))
+        merged = cut.merge(run(inputs))
+        if model.consensus is not None:
+            merged = model.consensus(merged, recording.modalities, model.causal)
+        predictions[recording.name] = merged
     return predictions
 
 

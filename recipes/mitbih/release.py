@@ -69,7 +69,8 @@ def release(name, args):
     recordings = evaluate.load_once(protocol, variant.endswith("_causal"), args.data)
     of_seeds = scoring.read_runs(args.output, protocol, variant, folds=False)
     predictions = scoring.mean_of([of_seeds[seed] for seed in seeds])
-    released = evaluate.metrics(protocol, predictions, recordings)
+    released = evaluate.metrics(protocol, variant, predictions, recordings)
+    predictions = scoring.in_consensus(predictions, recordings, protocol, variant)
     classes, part = data.classes_of(protocol), scoring.held_out(protocol)
     _, confusion = scoring.score(predictions, recordings, classes, part)
     detected = detected_scores(model, args.data) if protocol == "interpatient" else {}
@@ -85,6 +86,7 @@ def release(name, args):
         metrics=scoring.summarise(list(scores[variant].values())),
         released=released,
         validation=validation,
+        without_consensus=without_consensus(args, protocol, variant, recordings),
         baselines=summaries(scores, variants[1:]),
         aami5=aami5_summaries(args, protocol, variants),
         detected=detected,
@@ -172,6 +174,17 @@ def summaries(scores, variants):
     }
 
 
+def without_consensus(args, protocol, variant, recordings):
+    """The same models, every beat as they see it; `{}` if they have no consensus."""
+    if architecture.consensus(variant, protocol) is None:
+        return {}
+    models = scoring.read_models(args.output, protocol, variant, folds=False)
+    classes, part = data.classes_of(protocol), scoring.held_out(protocol)
+    return scoring.summarise(
+        [scoring.score(p, recordings, classes, part)[0] for p in models.values()]
+    )
+
+
 def aami5_summaries(args, protocol, variants):
     """The other random split, for the presets of the first."""
     if protocol != "random_nlrav":
@@ -186,10 +199,11 @@ def trained(protocol, variant, runs):
         member = evaluate.build(protocol, variant)
         member.load_weights(run / "model.weights.h5")
         members.append(member)
-    if len(members) == 1:
-        return members[0]
-    model = BeatEnsemble(members, name="beat_ensemble")
-    model.preprocessor = members[0].preprocessor
+    model = members[0]
+    if len(members) > 1:
+        model = BeatEnsemble(members, name="beat_ensemble")
+        model.preprocessor = members[0].preprocessor
+    model.consensus = architecture.consensus(variant, protocol)
     return model
 
 
@@ -206,7 +220,11 @@ def choose(args, protocol, variant):
     trained_seeds = scoring.read_runs(args.output, protocol, variant, folds=False)
     runs = scoring.read_runs(args.output, protocol, variant, folds=True)
     scores = {
-        seed: scoring.score(p, recordings, data.classes_of(protocol))[0]
+        seed: scoring.score(
+            scoring.in_consensus(p, recordings, protocol, variant),
+            recordings,
+            data.classes_of(protocol),
+        )[0]
         for seed, p in runs.items()
         if set(mitbih.DS1) <= set(p) and seed in trained_seeds
     }

@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import architecture
 import data
 import numpy as np
 
@@ -61,6 +62,21 @@ def read_runs(output, protocol, variant, folds):
             seed = int(run.parent.name.split("_")[0].removeprefix("seed"))
             seeds.setdefault(seed, {}).update(np.load(predictions))
     return seeds
+
+
+def in_consensus(predictions, recordings, protocol, variant):
+    """`{record: probabilities}` as a model with a `consensus` predicts them."""
+    if variant == LINEAR:
+        return predictions
+    consensus = architecture.consensus(variant, protocol)
+    if consensus is None:
+        return predictions
+    causal = architecture.parse(variant).causal
+    return {
+        r.name: consensus(predictions[r.name], r.modalities, causal)
+        for r in recordings
+        if r.name in predictions
+    }
 
 
 def score(predictions, recordings, classes, part=None):
@@ -147,7 +163,14 @@ def validation_table(output, protocol, recordings):
             found = read(output, protocol, folder.name, folds=True).values()
             complete = [p for p in found if names <= set(p)]
             if complete:
-                scores = [score(p, recordings, classes)[0] for p in complete]
+                scores = [
+                    score(
+                        in_consensus(p, recordings, protocol, folder.name),
+                        recordings,
+                        classes,
+                    )[0]
+                    for p in complete
+                ]
                 members = len(seeds_of(protocol, folder.name, 0))
                 name = label or f"{folder.name} x {members}"
                 rows.append((name, summarise(scores)))

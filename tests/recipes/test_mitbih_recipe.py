@@ -24,6 +24,7 @@ sys.path.append(str(RECIPE))
 import architecture  # noqa: E402
 import data  # noqa: E402
 import pretrain  # noqa: E402
+import scoring  # noqa: E402
 import train  # noqa: E402
 
 pytestmark = only_on("torch")
@@ -114,6 +115,32 @@ def test_names_of_variants(name, expected):
     assert found == architecture.Variant(*expected)
     with pytest.raises(ValueError, match="lead_1"):
         architecture.parse("lead_1")  # Which is no view.
+
+
+@pytest.mark.parametrize(
+    ("variant", "protocol", "weights"),
+    [
+        ("atd", "interpatient", {"ecg": 1.0, "rhythm": 20.0}),
+        ("step_causal", "interpatient", {"ecg": 1.0, "rhythm": 20.0}),
+        ("shape", "interpatient", {"shape": 1.0}),
+        ("leads_cascade_pretrained", "interpatient", None),
+        ("atd", "random_nlrav", None),
+    ],
+)
+def test_scores_are_in_consensus_where_models_are(variant, protocol, weights):
+    rng = np.random.default_rng(0)
+    modalities = {name: rng.normal(size=(30, 2)) for name in ("ecg", "rhythm", "shape")}
+    recording = data.Recording("made", modalities, *[np.zeros(30, int)] * 3)
+    raw = {"made": rng.dirichlet(np.ones(4), 30)}
+    found = scoring.in_consensus(raw, [recording], protocol, variant)["made"]
+    consensus = architecture.consensus(variant, protocol)
+    assert weights == (consensus and consensus.weights)
+    expected = raw["made"]
+    if consensus:
+        causal = variant.endswith("causal")
+        expected = consensus(expected, modalities, causal)
+        assert np.abs(expected - raw["made"]).max() > 0.01
+    assert_close(found, expected, 0.0)
 
 
 def test_stage_1_is_what_the_classifier_begins_with(tmp_path):
