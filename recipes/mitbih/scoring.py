@@ -151,13 +151,16 @@ def print_table(rows):
         print(f"{name:12s} {n:2d} " + " ".join(f"{c:>13s}" for c in cells))
 
 
-def validation_table(output, protocol, recordings):
+def validation_table(output, protocol, recordings, causal=False):
     """What the four folds of DS1 say of each variant; nothing here sees DS2.
 
-    Every seed by itself, and the models that are released.
+    Every seed by itself, and the models that are released; the causal ones of
+    recordings that were preprocessed so, or the others.
     """
     rows = []
     for folder in sorted(Path(output, protocol).iterdir()):
+        if folder.name.endswith("_causal") != causal:
+            continue
         names, classes = {r.name for r in recordings}, data.classes_of(protocol)
         for label, read in ((folder.name, read_runs), ("", read_models)):
             found = read(output, protocol, folder.name, folds=True).values()

@@ -15,13 +15,18 @@ from keras_mmfusion.preprocessing import BeatPreprocessor
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", help="folder with mitdb/")
+    parser.add_argument("--causal", action="store_true", help="the causal variants")
     parser.add_argument("--output", default="runs/mitbih")
     args = parser.parse_args()
-    recordings = data.load("interpatient", data_dir=args.data, records=mitbih.DS1)
-    table = scoring.validation_table(args.output, "interpatient", recordings)
-    scoring.print_table(table)
-    simulated = ectopic_rich.for_validation(recordings, BeatPreprocessor())
+    preprocessor = BeatPreprocessor(causal=args.causal)
+    recordings = data.load("interpatient", preprocessor, args.data, mitbih.DS1)
+    simulated = ectopic_rich.for_validation(recordings, preprocessor)
+    groups = {"Recorded beats": recordings}
     for kind in "SV":
-        print(f"\nSimulated records of these patients, most beats {kind}:")
-        rich = [r for r in simulated if f" {kind} " in r.name]
-        scoring.print_table(scoring.validation_table(args.output, "interpatient", rich))
+        name = f"Simulated records of these patients, most beats {kind}"
+        groups[name] = [r for r in simulated if f" {kind} " in r.name]
+    for name, group in groups.items():
+        print(f"{name}:")
+        scoring.print_table(
+            scoring.validation_table(args.output, "interpatient", group, args.causal)
+        )
