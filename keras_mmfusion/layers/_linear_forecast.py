@@ -113,6 +113,7 @@ class LinearForecastBase(CompositeLayer):
         parts=1,
         alphas=ALPHAS,
         covariate_alphas=ALPHAS,
+        lookbacks=None,
     ):
         """Set the weights to those of ridge regression, at once and exactly.
 
@@ -141,6 +142,9 @@ class LinearForecastBase(CompositeLayer):
             alphas: Sequence of floats, the penalties to try with `"validation"`.
                 Defaults to eleven from 0 to 10.
             covariate_alphas: The same for those of covariates.
+            lookbacks: Sequence of ints, such as `(336, 504)`: the weights are the mean
+                of fits to so many of the last steps. Short ones have less to learn
+                from, long ones more to overfit. Defaults to `None`, all steps.
 
         Returns:
             dict, `"alpha"` that was taken and `"validation_mse"` of each that was
@@ -166,6 +170,7 @@ class LinearForecastBase(CompositeLayer):
                     f"more, one at least. Received: {tried}"
                 )
         check_positive_int(parts=parts)
+        unseen = self._unseen(_pair(x)[0].shape[1], lookbacks)
         steps = groups_of_steps(horizons, self.horizon)
         whole = horizons is None
         training = self._sums(x, y, steps, whole)
@@ -174,22 +179,37 @@ class LinearForecastBase(CompositeLayer):
             held_out = self._sums(*validation_data, steps, whole, parts)
         if alpha == "validation":
             fits = self._chosen_on_validation(
-                training, held_out, alphas, covariate_alphas
+                training, held_out, alphas, covariate_alphas, unseen
             )
         else:
-            fits = best_fits(training, held_out, [[(alpha, alpha)]] * len(steps))
+            penalties = [[(alpha, alpha)]] * len(steps)
+            fits = best_fits(training, held_out, penalties, unseen)
         self._assign(np.concatenate([fit.weights for fit in fits], axis=1))
         found = [self._told(fit) for fit in fits]
         return found[0] if whole else dict(zip(horizons, found, strict=True))
 
-    def _chosen_on_validation(self, training, held_out, alphas, covariate_alphas):
+    def _unseen(self, steps, lookbacks):
+        """Numbers of the features that fits to the last steps do without."""
+        lookbacks = (steps,) if lookbacks is None else tuple(lookbacks)
+        if not lookbacks or not all(1 <= known <= steps for known in lookbacks):
+            raise ValueError(
+                f"`lookbacks` must be from 1 to {steps}, the number of steps. "
+                f"Received: {lookbacks}"
+            )
+        # One feature a step, or several rows of such.
+        step = np.arange(self.feature_count(steps)) % steps
+        return [np.flatnonzero(step < steps - known) for known in lookbacks]
+
+    def _chosen_on_validation(
+        self, training, held_out, alphas, covariate_alphas, unseen
+    ):
         """Fits of all groups: the best without covariates, then the best with them."""
         series = [[(alpha, None) for alpha in alphas]] * len(training)
-        plain = best_fits(training, held_out, series)
+        plain = best_fits(training, held_out, series, unseen)
         if self.covariate_weights is None:
             return plain
         both = [[(fit.penalty[0], a) for a in covariate_alphas] for fit in plain]
-        fits = best_fits(training, held_out, both)
+        fits = best_fits(training, held_out, both, unseen)
         if not surely_better(held_out, fits, plain):
             return plain
         return [

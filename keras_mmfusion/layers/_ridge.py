@@ -28,19 +28,21 @@ class RidgeSums:
     def is_finite(self):
         return np.isfinite(self.square) and np.isfinite(self.inner).all()
 
-    def ridge(self, alpha, covariate_alpha):
+    def ridge(self, alpha, covariate_alpha, unseen=()):
         """Weights `(features + 1, steps)`, the last row the bias, which is free.
 
-        With None as their penalty, the weights of covariates are zero.
+        With None as their penalty, the weights of covariates are zero, as are those of
+        the features `unseen`, by their numbers.
         """
         bias = len(self.inner) - 1
         first = bias - self.covariates
         used = np.arange(bias + 1)
         penalty = np.full(bias + 1, float(alpha))
         if covariate_alpha is None:
-            used = np.delete(used, slice(first, bias))
+            used = used[(used < first) | (used == bias)]
         else:
             penalty[first:bias] = covariate_alpha
+        used = np.setdiff1d(used, unseen)
         penalty[bias] = 0.0
         inner = self.inner[np.ix_(used, used)] + np.diag(penalty[used] * self.count)
         solution = np.zeros_like(self.cross)
@@ -70,22 +72,27 @@ class Fit(NamedTuple):
     errors: dict
 
 
-def best_fits(training, held_out, penalties):
-    """The best `Fit` of each group of steps.
+def best_fits(training, held_out, penalties, unseen=((),)):
+    """The best `Fit` of each group of steps, of means over one or more regressions.
 
     Args:
         training: list of `[RidgeSums]`, one a group.
         held_out: list of lists of the same, one a part; empty if there are no such
             data and nothing to choose.
         penalties: list of lists of pairs to try, one list a group.
+        unseen: list of arrays, the features that each of the regressions does without.
     """
     return [
-        _best(*of_group) for of_group in zip(training, held_out, penalties, strict=True)
+        _best(*of_group, unseen)
+        for of_group in zip(training, held_out, penalties, strict=True)
     ]
 
 
-def _best(training, held_out, penalties):
-    weights = {pair: training[0].ridge(*pair) for pair in penalties}
+def _best(training, held_out, penalties, unseen):
+    weights = {
+        pair: np.mean([training[0].ridge(*pair, left) for left in unseen], axis=0)
+        for pair in penalties
+    }
     errors = {}
     if held_out:
         errors = {

@@ -183,7 +183,7 @@ class FusionForecaster(FusionModel):
             y: Array `(samples, horizon, columns)`.
             alpha: float, or `"validation"`. Defaults to `"validation"`.
             validation_data: Pair `(x, y)`. Defaults to `None`.
-            options: `horizons`, `parts`, `alphas`, `covariate_alphas`, as there.
+            options: `horizons`, `parts`, `alphas`, `lookbacks` and so on, as there.
 
         Returns:
             dict of `"alpha"`, `"validation_mse"` and, where there are covariates,

@@ -262,6 +262,44 @@ def test_several_horizons_at_once_are_as_each_by_itself(kind):
         assert_close(bias[steps], alone.get_weights()[1], 1e-6)
 
 
+@pytest.mark.parametrize("kind", ["linear", "nlinear"])
+@pytest.mark.parametrize("with_covariates", [False, True])
+def test_a_mean_of_fits_to_the_last_steps(kind, with_covariates):
+    x, covariates, y = series()
+
+    def known(steps, rows=slice(None)):
+        of_series = x[rows, -steps:]
+        return [of_series, covariates[rows]] if with_covariates else of_series
+
+    forecasts = []
+    for steps in (4, 9):
+        layer = LINEAR[kind]()
+        layer.fit_closed_form(known(steps), y, alpha=0.1)
+        forecasts.append(run(layer, known(steps)))
+    mean = LINEAR[kind]()
+    mean.fit_closed_form(known(12), y, alpha=0.1, lookbacks=(4, 9))
+    assert_close(run(mean, known(12)), (forecasts[0] + forecasts[1]) / 2, 1e-4)
+
+
+def test_the_penalty_of_a_mean_is_chosen_by_its_own_error():
+    x, _, y = series()
+    layer, last = NLinear(5), slice(200, None)
+    found = layer.fit_closed_form(
+        x, y, validation_data=(x[last], y[last]), alphas=(0.1, 1), lookbacks=(4, 9)
+    )
+    for alpha, error in found["validation_mse"].items():
+        layer.fit_closed_form(x, y, alpha=alpha, lookbacks=(4, 9))
+        expected = np.mean(np.square(run(layer, x[last]) - y[last]))
+        assert abs(error / expected - 1) < 1e-4
+
+
+@pytest.mark.parametrize("lookbacks", [(), (0,), (4, 13)])
+def test_lookbacks_beyond_what_is_known(lookbacks):
+    x, _, y = series()
+    with pytest.raises(ValueError, match="`lookbacks` must be from 1 to 12"):
+        NLinear(5).fit_closed_form(x, y, alpha=0.1, lookbacks=lookbacks)
+
+
 @pytest.mark.parametrize("horizons", [(2, 4), (3, 2, 5), (0, 5), (), (2, 2, 5)])
 def test_horizons_that_do_not_rise_to_the_last_step(horizons):
     x, _, y = series(9)
