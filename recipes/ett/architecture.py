@@ -1,7 +1,8 @@
 """The models of the forecasting study.
 
 Naive and linear ones have no seed: `persistence`, `seasonal`, and `linear`, `dlinear`,
-`nlinear` by ridge regression; `nlinear_phase` is `nlinear` with the time of the year.
+`nlinear` by ridge regression; `nlinear_phase` is `nlinear` with the time of the year,
+`nlinear_short` is `nlinear` of the shortest of several look-backs only.
 On top of that one, fusions of patches of the series, of its picture (days x hours)
 and of the calendar: `atd`, `step`, `zoom_shift`, `concat`; or one of these three by
 itself. `blank` is `atd` with a picture of zeros, as a control. `patches` is a
@@ -16,7 +17,14 @@ from keras_mmfusion.layers import ATDEncoder, NLinear, PeriodFold, SeasonalNaive
 from keras_mmfusion.models import FusionForecaster
 
 NAIVE = ("persistence", "seasonal")
-RIDGE = {"linear": (), "dlinear": (), "nlinear": (), "nlinear_phase": ("phase",)}
+SHORT = "nlinear_short"
+RIDGE = {
+    "linear": (),
+    "dlinear": (),
+    SHORT: (),
+    "nlinear": (),
+    "nlinear_phase": ("phase",),
+}
 FUSIONS = {
     "atd": ("series", "image", "calendar"),
     "step": ("series", "image", "calendar"),
@@ -49,7 +57,7 @@ def build(name, task):
         return keras.Model({"series": series}, layer(series)), ("series",)
     if name in RIDGE:
         names = ("series", *RIDGE[name])
-        skip = name.removesuffix("_phase")
+        skip = name.split("_")[0]
         model = FusionForecaster(
             {n: shapes[n] for n in names}, {}, horizon, skip=skip, name=name
         )
@@ -78,6 +86,11 @@ def build(name, task):
         name=name,
     )
     return model, tuple(names)
+
+
+def lookbacks(name, task):
+    """The histories that the linear part is fitted to."""
+    return (min(task.lookbacks),) if name == SHORT else task.lookbacks
 
 
 def check(name, task):

@@ -15,6 +15,7 @@ KINDS = {
     "seasonal": "the value a day before",
     "linear": "linear, ridge",
     "dlinear": "DLinear, ridge",
+    "nlinear_short": "NLinear, ridge, of the shorter history alone",
     "nlinear": "NLinear, ridge",
     "nlinear_phase": "NLinear with the time of the year, ridge",
     "nlinear_adam": "NLinear, trained by steps",
@@ -57,6 +58,10 @@ class Facts:
     parameters: int
 
 
+# Of the presets that are not 1.1.
+VERSIONS = {"atd_etth1": "1.2"}
+
+
 def key(protocol, features):
     """Name of a protocol with its columns, such as `ltsf_standard_m`."""
     return f"{protocol}_{features.lower()}"
@@ -69,7 +74,7 @@ def metadata(facts):
     rest = {p: _others(tables[p], facts.model) for p in others}
     return {
         "name": facts.name,
-        "version": "1.1",
+        "version": VERSIONS.get(facts.name, "1.1"),
         "task": "forecasting",
         "inputs": {
             "series": {"description": f"{facts.run['lookback']} hours that are known"},
@@ -143,7 +148,8 @@ def text(facts):
     parts = [
         f"# {facts.name}\n",
         "Forecasts up to 720 hours of an electricity transformer, "
-        f"{FEATURES[facts.features]}: a linear forecast, fitted exactly, plus a fusion "
+        f"{FEATURES[facts.features]}: a linear forecast, fitted exactly"
+        f"{_histories(facts.run['settings']['lookback'])}, plus a fusion "
         "of patches of the series, of its picture (days × hours) and of the calendar, "
         "shrunk by what helps on the rows to validate on. "
         f"{facts.parameters:,} parameters.\n",
@@ -201,6 +207,13 @@ def text(facts):
         "but the inputs of `golden.npz`, which are made.\n",
     ]
     return "\n".join(parts)
+
+
+def _histories(lookbacks):
+    if len(lookbacks) == 1:
+        return ""
+    hours = " and to ".join(str(known) for known in lookbacks)
+    return f" and by the mean of fits to {hours} hours"
 
 
 def table(models, ours, label=None):

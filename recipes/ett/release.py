@@ -33,9 +33,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("presets", nargs="*", metavar="PRESET", help="default: all")
     parser.add_argument("--csv", help=f"{card.TABLE}.csv, if it is elsewhere")
-    parser.add_argument(
-        "--lookback", type=int, default=data.LOOKBACK, help="steps that are known"
-    )
+    parser.add_argument("--lookback", type=int, nargs="+", help="as for train.py")
     parser.add_argument("--data", help="folder with ett/")
     parser.add_argument("--output", default="runs/ett")
     parser.add_argument("--zoo", default=str(common.ZOO))

@@ -47,7 +47,10 @@ def main(argv=None):
     for task in tasks:
         for seed in args.seeds:
             for name in args.models:
-                if seed == min(args.seeds) or name in architecture.TRAINED:
+                # Of one look-back there is none that is shorter.
+                again = name == architecture.SHORT and len(task.lookbacks) == 1
+                seeded = seed == min(args.seeds) or name in architecture.TRAINED
+                if seeded and not again:
                     run(args, task, name, seed)
 
 
@@ -87,6 +90,7 @@ def run(args, task, name, seed):
             horizons=task.horizons,
             parts=MONTHS,
             alphas=ALPHAS,
+            lookbacks=architecture.lookbacks(name, task),
         )
         facts["alpha"] = {h: fit["alpha"] for h, fit in found.items()}
         if "phase" in names:

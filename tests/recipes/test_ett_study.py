@@ -45,7 +45,7 @@ def test_horizons_are_those_of_the_protocols():
 
 
 def test_batches_are_every_window_once(table):
-    task = data.load("M", table, lookback=48)
+    task = data.load("M", table, lookbacks=[48])
     x, y = task.windows("validation")
     batches = data.Batches(x, y, 100, seed=1, blank=("image",))
     seen, counted = [], 0
@@ -72,7 +72,7 @@ def test_from_training_to_presets(table, tmp_path, capsys, monkeypatch):
     )
     runs, zoo = tmp_path / "runs", tmp_path / "zoo"
     zoo.mkdir()
-    shared = ["--csv", str(table), "--output", str(runs), *SHORT]
+    shared = ["--csv", str(table), "--output", str(runs), "--lookback", "24", "48"]
     fit = [*shared, "--quiet", "--epochs", "1", "--steps-per-epoch", "2"]
     fit += ["--batch-size", "8"]
     train.main([*fit, "--features", "S", "--seeds", "0"])
@@ -104,7 +104,7 @@ def test_from_training_to_presets(table, tmp_path, capsys, monkeypatch):
                 linear = facts["nlinear_phase"][0]["validation"][horizon]
                 assert of["mse"] <= linear["mse"] * (1 + 1e-5)
     # A cell, by hand: the last value, three hours on, of every window.
-    task = data.load("S", table, lookback=48)
+    task = data.load("S", table, lookbacks=[48])
     values = task.preprocessor.scaler(task.table.values)[:, 0].astype("float64")
     start, stop = task.rows["test"]
     error = [
@@ -140,7 +140,7 @@ def test_from_training_to_presets(table, tmp_path, capsys, monkeypatch):
         assert f"{cells['mean']:.4f}" in card and "Share of the test values" in card
         # What is shipped is what was scored.
         shipped = presets.load(zoo / name)
-        task = data.load(features, table, lookback=48)
+        task = data.load(features, table, lookbacks=[48])
         x, y = task.windows("test")
         again = forecast_metrics(shipped, x, y, horizons=task.horizons)
         released = metadata["baselines"]["released_weights"][protocol]
