@@ -137,6 +137,27 @@ def check_saving(layer, inputs, masks, output, path, quantize, dynamic=True):
     assert_close(run(again, arrays), quantized, 1e-6, "twice reloaded outputs")
 
 
+def check_low_rank_adaptation(make_layer, inputs, path):
+    """LoRA on the dense children: nothing changes at first, and it can be saved."""
+    layer = built(make_layer, inputs)
+    arrays = as_list(inputs)
+    output = run(symbolic_model(layer, inputs), arrays)
+    dense = [c for c in layer._flatten_layers() if isinstance(c, keras.layers.Dense)]
+    assert dense
+    for child in dense:
+        child.enable_lora(1)
+        assert not child._kernel.trainable
+    adapted = symbolic_model(layer, inputs)
+    assert_close(run(adapted, arrays), output, 1e-6)
+    for child in dense:
+        child.lora_kernel_b.assign(np.full(child.lora_kernel_b.shape, 0.1, "f"))
+    changed = run(symbolic_model(layer, inputs), arrays)
+    assert np.abs(changed - output).max() > 1e-3
+    adapted.save(path)
+    again = keras.saving.load_model(path)
+    assert_close(run(again, arrays), changed, 1e-5)
+
+
 def check_gradients(layer, inputs, masks):
     by_input, by_weight = gradients(layer, inputs, masks, training=True)
     for i, gradient in enumerate(by_input):

@@ -4,7 +4,13 @@ import keras
 import numpy as np
 import pytest
 from backends import run
-from harness import assert_close, built, check_layer, numbers
+from harness import (
+    assert_close,
+    built,
+    check_layer,
+    check_low_rank_adaptation,
+    numbers,
+)
 
 from keras_mmfusion.layers import ATDEncoder
 
@@ -103,6 +109,12 @@ def test_layer(tmp_path, kind):
         quantize=True,
         padding=kind != "images",
     )
+
+
+@pytest.mark.parametrize("kind", ["series_not_full", "images"])
+def test_low_rank_adaptation(tmp_path, kind):
+    x = numbers(1, *ENCODERS[kind][1])[0]
+    check_low_rank_adaptation(lambda: encoder(kind), x, tmp_path / "m.keras")
 
 
 def test_a_series_of_unknown_length(tmp_path):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from backends import gradients, run
-from harness import assert_close, built, numbers, symbolic_model
+from harness import assert_close, built, check_low_rank_adaptation, numbers
 
 from keras_mmfusion.models import FUSIONS, get_fusion
 
@@ -65,25 +65,7 @@ def test_scores_are_as_announced(fusion):
 
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_low_rank_adaptation(fusion, tmp_path):
-    """LoRA on the dense children: nothing changes at first, and it can be saved."""
-    x = numbers(2, *PAIR)
-    layer = built(maker(fusion), x)
-    model = symbolic_model(layer, x)
-    output = run(model, x)
-    dense = [c for c in layer._flatten_layers() if isinstance(c, keras.layers.Dense)]
-    assert dense
-    for child in dense:
-        child.enable_lora(1)
-        assert not child._kernel.trainable
-    adapted = symbolic_model(layer, x)
-    assert_close(run(adapted, x), output, 1e-6)
-    for child in dense:
-        child.lora_kernel_b.assign(np.full(child.lora_kernel_b.shape, 0.1, "f"))
-    changed = run(symbolic_model(layer, x), x)
-    assert np.abs(changed - output).max() > 1e-3
-    adapted.save(tmp_path / "m.keras")
-    again = keras.saving.load_model(tmp_path / "m.keras")
-    assert_close(run(again, x), changed, 1e-5)
+    check_low_rank_adaptation(maker(fusion), numbers(2, *PAIR), tmp_path / "m.keras")
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)

@@ -4,7 +4,13 @@ import keras
 import numpy as np
 import pytest
 from backends import run
-from harness import assert_close, built, check_layer, numbers
+from harness import (
+    assert_close,
+    built,
+    check_layer,
+    check_low_rank_adaptation,
+    numbers,
+)
 
 from keras_mmfusion.layers import ResidualAttentionBlock
 
@@ -42,6 +48,12 @@ def test_a_decoder_stretches(tmp_path):
         path=tmp_path / "m.keras",
         train=False,
     )
+
+
+@pytest.mark.parametrize("kind", ["series", "bands"])
+def test_low_rank_adaptation(tmp_path, kind):
+    x = numbers(1, 3, 7, *KINDS[kind][0])[0]
+    check_low_rank_adaptation(lambda: block(kind), x, tmp_path / "m.keras")
 
 
 @pytest.mark.parametrize("kind", KINDS)
