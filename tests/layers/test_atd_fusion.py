@@ -22,14 +22,16 @@ def test_contract(tmp_path):
     check_fusion(make, tmp_path / "m.keras")
 
 
-def test_contract_of_the_other_options():
+def test_contract_of_the_other_options(tmp_path):
     def make(**kwargs):
         return ATDFusion(
             6, 3, 2, alpha="feature", double_scale=True, dropout=0.1, **kwargs
         )
 
     x = numbers(2, (2, 5, 4), (2, 7, 3))
-    check_layer(make, x, padding=True, train=False)
+    check_layer(
+        make, x, path=tmp_path / "m.keras", padding=True, quantize=True, train=False
+    )
     check_missing(make, x)
 
 

@@ -187,8 +187,16 @@ def test_in_a_model(tmp_path):
     for actual, value in zip(run(again, x), expected, strict=True):
         assert_close(actual, value, 1e-6)
     model.quantize("int8")
-    for actual, value in zip(run(model, x), expected, strict=True):
+    quantized = run(model, x)
+    for actual, value in zip(quantized, expected, strict=True):
         assert np.abs(actual - value).max() < 0.1 * np.abs(value).max()
+    for _ in range(2):
+        model.save(tmp_path / "m.keras")
+        model = keras.saving.load_model(tmp_path / "m.keras", compile=False)
+    modes = {child.quantization_mode for child in model._flatten_layers()}
+    assert "int8" in modes
+    for actual, value in zip(run(model, x), quantized, strict=True):
+        assert_close(actual, value, 1e-6)
 
 
 @pytest.mark.skipif(

@@ -5,6 +5,7 @@ from backends import run
 from harness import assert_close, built, check_layer, numbers
 
 from keras_mmfusion.layers import (
+    ATDEncoder,
     LSTMEncoder,
     PerStepEncoder,
     ResNet1DEncoder,
@@ -111,16 +112,19 @@ def test_per_step(pooling):
     )
 
 
-def test_per_step_contract(tmp_path):
-    def make(**kwargs):
-        dtype = kwargs.get("dtype")
-        return PerStepEncoder(
-            ResNet1DEncoder((4,), 3, dtype=dtype, name="inner"), **kwargs
-        )
+@pytest.mark.parametrize("kind", ["resnet", "transformer"])
+def test_per_step_contract(tmp_path, kind):
+    def make(dtype=None, **kwargs):
+        if kind == "resnet":
+            inner = ResNet1DEncoder((4,), 3, dtype=dtype, name="inner")
+        else:  # It has dense children, which the convolutions have not.
+            inner = ATDEncoder(4, num_heads=2, patch=2, dtype=dtype, name="inner")
+        return PerStepEncoder(inner, dtype=dtype, **kwargs)
 
     x = numbers(1, 3, 4, 6, 2)[0]
     mask = np.arange(4) < np.array([[4], [2], [3]])
-    check_layer(make, x, mask, path=tmp_path / "m.keras", padding=True, train=False)
+    path, quantize = tmp_path / "m.keras", kind == "transformer"
+    check_layer(make, x, mask, path=path, padding=True, quantize=quantize)
 
 
 def test_per_step_masked_elements_stay_out_of_batch_statistics():
