@@ -27,11 +27,7 @@ SERIES = {
 def test_series_encoders(tmp_path, name):
     x = numbers(1, 3, 7, 2)[0]
     mask = np.arange(7) < np.array([[7], [4], [6]])
-    # One full check for each kind; XLA takes its time.
-    train = name != "resnet_lstm"
-    check_layer(
-        SERIES[name], x, mask, path=tmp_path / "m.keras", padding=True, train=train
-    )
+    check_layer(SERIES[name], x, mask, path=tmp_path / "m.keras", padding=True)
 
 
 @pytest.mark.parametrize("name", SERIES)
