@@ -1,5 +1,7 @@
 """Any encoder, applied to each element of a sequence."""
 
+import inspect
+
 import keras
 from keras import ops
 
@@ -17,8 +19,8 @@ class PerStepEncoder(CompositeLayer):
     `keras.layers.TimeDistributed` gives the same by a Python loop over steps.
 
     Masked elements are zeroed before and after the encoder. If the encoder
-    supports masking, they are also masked inside it, which keeps them out of batch
-    statistics in the encoders of this package.
+    supports masking and takes a mask, they are also masked inside it, which keeps them
+    out of batch statistics in the encoders of this package.
 
     Args:
         encoder: Keras layer or model, `(N, ...)` to `(N, tokens, features)` or
@@ -106,7 +108,7 @@ class PerStepEncoder(CompositeLayer):
         ]
         x = ops.reshape(inputs, (-1, *element))
         arguments = {}
-        if mask is not None and self.encoder.supports_masking and len(element) > 1:
+        if mask is not None and self._masks_inside() and len(element) > 1:
             inside = ops.ones_like(x[..., 0], dtype="bool")
             element_mask = ops.reshape(mask, (-1,) + (1,) * (len(element) - 1))
             arguments["mask"] = ops.logical_and(inside, element_mask)
@@ -125,6 +127,11 @@ class PerStepEncoder(CompositeLayer):
         x = ops.reshape(x, (-1, steps, x.shape[-1]))
         x = ops.cast(x, self.compute_dtype)
         return zero_where_masked(x, mask)
+
+    def _masks_inside(self):
+        # `Dense` and others support masks, which they pass on, but take none.
+        takes_one = "mask" in inspect.signature(self.encoder.call).parameters
+        return takes_one and self.encoder.supports_masking
 
     def compute_output_shape(self, input_shape):
         self._check(input_shape)

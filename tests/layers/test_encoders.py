@@ -149,6 +149,12 @@ def test_per_step_takes_any_encoder(tmp_path):
     expected = run(encoder, x.reshape(6, 4, 4, 1)).reshape(2, 3, 5)
     expected[~mask] = 0
     assert_close(run(layer, x, mask), expected)
+    # A layer that passes masks on need not take one.
+    dense = keras.layers.Dense(5)
+    output = run(PerStepEncoder(dense), x[..., 0], mask)
+    expected = run(dense, x[..., 0]).mean(2)
+    expected[~mask] = 0
+    assert_close(output, expected)
     with pytest.raises(ValueError, match="Keras layer"):
         PerStepEncoder(lambda x: x)
     with pytest.raises(ValueError, match="steps"):
