@@ -85,15 +85,6 @@ def test_missing_modality_leaves_the_other_alone():
     assert_close(output[:, kept], expected)
 
 
-def test_padding_of_one_stream_only_needs_to_know_the_alignment():
-    x = numbers(2, (2, 5, 4), (2, 8, 3))
-    layer = built(lambda: ATDFusion(8, 2, aligned=False), x)
-    expected = run(layer, x)
-    padded = np.concatenate([x[0], np.full((2, 3, 4), np.nan, "f")], axis=1)
-    masks = [np.arange(8) < np.array([[5], [5]]), None]
-    assert_close(run(layer, [padded, x[1]], masks)[:, :5], expected, 1e-6)
-
-
 def test_causal():
     x = numbers(2, (2, 6, 4), (2, 6, 3))
     layer = built(lambda: ATDFusion(8, 2, num_steps=2, causal=True), x)

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from backends import gradients, run
+from backends import gradients, in_turn, run
 from harness import assert_close, built, check_low_rank_adaptation, numbers
 
 from keras_mmfusion.models import FUSIONS, get_fusion
@@ -67,6 +67,43 @@ def test_scores_are_as_announced(fusion):
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_low_rank_adaptation(fusion, tmp_path):
     check_low_rank_adaptation(maker(fusion), numbers(2, *PAIR), tmp_path / "m.keras")
+
+
+def padded(x, mask):
+    """With three more steps, which are masked."""
+    more = [(0, 0), (0, 3)]
+    return np.pad(x, [*more, (0, 0)], constant_values=np.nan), np.pad(mask, more)
+
+
+@pytest.mark.parametrize("fusion", in_turn([pytest.param(f, id=f) for f in FUSIONS]))
+def test_padding_of_one_stream_decides_what_is_aligned(fusion):
+    """By the lengths of the arrays, unless `aligned` says what they are."""
+    x = numbers(2, *PAIR)
+    masks = [np.ones(v.shape[:2], bool) for v in x]
+    layer = built(maker(fusion, every_step=True), x)
+    unaligned = maker(fusion, every_step=True, aligned=False)()
+    run(unaligned, x)
+    unaligned.set_weights(layer.get_weights())
+
+    # Unlike streams become equally long.
+    expected = run(layer, x, masks)
+    short, gone = padded(x[0], masks[0])
+    output = run(unaligned, [short, x[1]], [gone, masks[1]])
+    assert_close(output[:, :5], expected, 1e-6)
+    assert not output[:, 5:].any()
+    output = run(layer, [short, x[1]], [gone, masks[1]])
+    assert np.abs(output[:, 5:]).max() > 1e-2  # the second stream, at its own steps
+
+    # Simultaneous ones, of which the first has a gap, become unlike.
+    x, masks = [x[0], x[1][:, :5]], [masks[0].copy(), masks[1][:, :5]]
+    masks[0][:, 2] = False
+    expected = run(layer, x, masks)
+    assert np.abs(expected[:, 2]).max() > 1e-2
+    first, second = map(padded, x, masks)
+    output = run(layer, [first[0], second[0]], [first[1], second[1]])
+    assert_close(output[:, :5], expected, 1e-6)
+    output = run(layer, [x[0], second[0]], [masks[0], second[1]])
+    assert not output[:, 2].any()
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)
