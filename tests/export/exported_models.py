@@ -4,7 +4,7 @@ import keras
 import pytest
 
 from keras_mmfusion import _export_formats
-from keras_mmfusion.models import FusionClassifier
+from keras_mmfusion.models import BeatClassifier, FusionClassifier
 
 BACKEND = keras.backend.backend()
 
@@ -29,6 +29,20 @@ def classifier():
         dim=4,
         pooling=None,
         name="small",
+    )
+
+
+def small_beats(seed=0, **kwargs):
+    keras.utils.set_random_seed(seed)
+    wave = keras.Sequential([keras.layers.Reshape((3, 16))], name="wave_encoder")
+    return BeatClassifier(
+        inputs={"wave": (3, 8, 2), "calendar": (3, 2)},
+        encoders={"wave": wave, "calendar": None},
+        fusion="atd",
+        dim=4,
+        fusion_options={"num_heads": 2},
+        classes=["N", "S"],
+        **kwargs,
     )
 
 

@@ -5,10 +5,10 @@ import importlib.util
 import keras
 import numpy as np
 import pytest
-from exported_models import BACKEND, dense, require
+from exported_models import BACKEND, dense, require, small_beats
 
 from keras_mmfusion import export, presets
-from keras_mmfusion.models import BeatClassifier
+from keras_mmfusion.models import BeatEnsemble
 
 PATHS = {"onnx": "m.onnx", "litert": "m.tflite", "openvino": "m.xml"}
 PATHS["tf_saved_model"] = "m"
@@ -92,6 +92,23 @@ def test_the_ecg_preset_needs_built_in_operators_only(tmp_path):
     assert_built_in(path)
 
 
+def test_a_whole_ensemble(tmp_path):
+    """Members share their inputs, and the file gives the mean of what they say."""
+    require("litert")
+    if BACKEND != "tensorflow":
+        pytest.skip("one writer is enough: members are exported from the others")
+    members = [small_beats(seed) for seed in (0, 1)]
+    path = tmp_path / "m.tflite"
+    ensemble = BeatEnsemble(members)
+    report = export.export_model(ensemble, path, "litert")
+    assert report["difference"] < 1e-5 and report["missing"] > 0
+    assert_built_in(path)
+    x = {name: np.zeros((1, *t.shape[1:]), "f") for name, t in ensemble.input.items()}
+    x["wave"][:] = np.nan
+    expected = np.mean([member.predict(x, verbose=0) for member in members], axis=0)
+    np.testing.assert_allclose(export.ExportedModel(path)(x), expected, atol=1e-5)
+
+
 def test_the_ecg_preset_as_onnx(tmp_path):
     require("onnx")
     report = export.export_preset("atd_mitbih", tmp_path / "m.onnx")
@@ -145,16 +162,7 @@ def test_a_causal_model(inputs, tmp_path):
     require("onnx")
     if BACKEND != "jax":
         pytest.skip("what failed was jax2onnx; the others are tested without")
-    wave = keras.Sequential([keras.layers.Reshape((3, 16))], name="wave_encoder")
-    model = BeatClassifier(
-        inputs={"wave": (3, 8, 2), "calendar": (3, 2)},
-        encoders={"wave": wave, "calendar": None},
-        fusion="atd",
-        dim=4,
-        fusion_options={"num_heads": 2},
-        causal=True,
-        classes=["N", "S"],
-    )
+    model = small_beats(causal=True)
     report = export.export_model(model, tmp_path / "m.onnx", inputs=inputs)
     assert report["difference"] < 1e-5 and report["batch_size"] is None
 
