@@ -40,6 +40,8 @@ FOLDS = {
     "ten": lambda corpus: corpus.ten_folds(seed=0),
     "session": lambda corpus: corpus.session_folds(),
 }
+# Of a training, besides what names its folder.
+OPTIONS = ("width", "epochs", "patience", "batch_size", "learning_rate", "seed")
 
 
 def main(argv=None):
@@ -79,6 +81,7 @@ def run(args, corpus, arrays, fold, number, subset, fusion, pretrained):
     folder = folder_of(args.output, args.corpus, args.folds, subset, fusion, pretrained)
     folder = folder / f"fold{number}"
     if (folder / "run.json").exists():
+        resuming.check_settings(folder, settings_of(args))
         print(f"{folder}: complete", flush=True)
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -130,6 +133,7 @@ def run(args, corpus, arrays, fold, number, subset, fusion, pretrained):
         {
             "command": f"python recipes/emotion/train.py --corpus {args.corpus} "
             f"--folds {args.folds} --subsets {subset} --fusions {fusion}",
+            "settings": settings_of(args),
             "commit": common.commit(),
             "backend": keras.backend.backend(),
             "keras": keras.__version__,
@@ -171,6 +175,11 @@ def stopping(args, monitor, mode):
     )
 
 
+def settings_of(args):
+    """What the folder of a run does not tell; see `resuming.check_settings`."""
+    return {name: getattr(args, name) for name in OPTIONS}
+
+
 def folder_of(output, corpus, folds, subset, fusion, pretrained):
     name = f"{fusion}_{subset}" + ("" if pretrained else "_np")
     return Path(output) / corpus / folds / name
@@ -193,7 +202,7 @@ def parse_arguments(argv=None):
     )
     parser.add_argument("--width", type=int, default=300, help="of the code")
     parser.add_argument(
-        "--epochs", type=int, nargs=2, default=(200, 200), help="of stages 1 and 2"
+        "--epochs", type=int, nargs=2, default=[200, 200], help="of stages 1 and 2"
     )
     parser.add_argument("--patience", type=int, default=20, help="epochs")
     parser.add_argument("--batch-size", type=int, default=64)

@@ -36,10 +36,12 @@ VARIANTS = (*FUSIONS, *dict.fromkeys(architecture.MODALITIES + architecture.LEAD
 ANCHOR_SHARES = {"interpatient": (0.35, 0.3, 0.25, 0.1)}
 STEPS = {"interpatient": 600, "random_nlrav": 4000, "random_aami5": 4000}
 STEPS_PER_EPOCH = 100
+# Of a training, besides what names its folder.
+OPTIONS = ("steps", "batch_size", "learning_rate")
 
 
-def main():
-    args = parse_arguments()
+def main(argv=None):
+    args = parse_arguments(argv)
     devices.begin(args)
     speed.set_up(args)
     preprocessor = BeatPreprocessor(causal=args.causal, separate_leads=args.leads)
@@ -56,6 +58,7 @@ def run(args, recordings, preprocessor, seed, fold):
     part = "all" if fold is None else f"fold{fold}"
     folder = Path(args.output) / args.protocol / name / f"seed{seed}_{part}"
     if (folder / "run.json").exists():
+        resuming.check_settings(folder, settings_of(args))
         print(f"{folder}: complete", flush=True)
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -116,6 +119,7 @@ def run(args, recordings, preprocessor, seed, fold):
             + (" --leads" if args.leads else "")
             + (" --pretrain" if args.pretrain else "")
             + (" --causal" if args.causal else ""),
+            "settings": settings_of(args),
             "commit": common.commit(),
             "backend": keras.backend.backend(),
             "keras": keras.__version__,
@@ -125,6 +129,11 @@ def run(args, recordings, preprocessor, seed, fold):
             **facts,
         },
     )
+
+
+def settings_of(args):
+    """What the folder of a run does not tell; see `resuming.check_settings`."""
+    return {name: getattr(args, name) for name in OPTIONS}
 
 
 def name_of(args):
@@ -168,7 +177,7 @@ def compile_model(model, learning_rate, steps, steps_per_execution=1):
     )
 
 
-def parse_arguments():
+def parse_arguments(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--protocol", choices=data.PROTOCOLS, default="interpatient")
     parser.add_argument("--fusion", choices=VARIANTS, default="atd")
@@ -191,7 +200,7 @@ def parse_arguments():
     parser.add_argument("--tensorboard", action="store_true")
     parser.add_argument("--quiet", action="store_true", help="one line an epoch")
     parser.add_argument("--smoke", action="store_true", help="seconds, on the CPU")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     args.records = None
     args.steps = args.steps or STEPS[args.protocol]
     if args.seeds is None:

@@ -23,6 +23,8 @@ import speed
 
 VALIDATION_SEED = 1000
 DEFAULT = ("cascade", "concat", "separate", "separate_wide")
+# Of a training, besides what names its folder.
+OPTIONS = ("epochs", "triples", "batch_size", "learning_rate")
 
 
 def main(argv=None):
@@ -39,6 +41,7 @@ def run(args, images, name, seed):
     """Train one model, or leave it if it is there already."""
     folder = folder_of(args.output, name, seed)
     if (folder / "run.json").exists():
+        resuming.check_settings(folder, settings_of(args))
         print(f"{folder}: complete", flush=True)
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -81,6 +84,7 @@ def run(args, images, name, seed):
         folder,
         {
             "command": f"python recipes/mnist_channels/train.py --models {name}",
+            "settings": settings_of(args),
             "commit": common.commit(),
             "backend": keras.backend.backend(),
             "keras": keras.__version__,
@@ -91,6 +95,11 @@ def run(args, images, name, seed):
             "validation": errors,
         },
     )
+
+
+def settings_of(args):
+    """What the folder of a run does not tell; see `resuming.check_settings`."""
+    return {name: getattr(args, name) for name in OPTIONS}
 
 
 def folder_of(output, name, seed):

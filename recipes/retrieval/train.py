@@ -26,6 +26,8 @@ import speed
 
 # How much the second look may count; chosen on the images to validate on.
 WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0)
+# Of a training; in its command where they are not the usual ones.
+OPTIONS = ("epochs", "batch_size", "precision", "learning_rate", "images")
 
 
 def main(argv=None):
@@ -50,6 +52,7 @@ def run(args, corpus, prepare, parts, name, seed):
     """Train one model, or leave it if it is there already."""
     folder = Path(args.output, corpus, name, f"seed{seed}")
     if (folder / "run.json").exists():
+        resuming.check_settings(folder, settings_of(args))
         print(f"{folder}: complete", flush=True)
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -98,6 +101,7 @@ def run(args, corpus, prepare, parts, name, seed):
         folder,
         {
             "command": command(args, corpus, name, seed),
+            "settings": settings_of(args),
             "commit": common.commit(),
             "backend": keras.backend.backend(),
             "keras": keras.__version__,
@@ -114,11 +118,15 @@ def run(args, corpus, prepare, parts, name, seed):
 
 def command(args, corpus, name, seed):
     """The command for this run alone; what is left out is the default."""
-    options = ("epochs", "batch_size", "precision", "learning_rate", "images")
     return (
         f"python recipes/retrieval/train.py --corpus {corpus} --models {name} "
-        f"--seeds {seed}{common.changed(args, parse_arguments([]), *options)}"
+        f"--seeds {seed}{common.changed(args, parse_arguments([]), *OPTIONS)}"
     )
+
+
+def settings_of(args):
+    """What the folder of a run does not tell; see `resuming.check_settings`."""
+    return {name: getattr(args, name) for name in OPTIONS}
 
 
 def validate(model, part):

@@ -111,6 +111,8 @@ def test_table_2(corpus, capsys):
     assert "[86.3]" in shown and "cascade" in shown
     train.main(once)
     assert capsys.readouterr().out.count("complete") == len(found)
+    with pytest.raises(SystemExit, match=r"--epochs 1 1\. Received: --epochs 1 2"):
+        train.main([*once, "--epochs", "1", "2"])
 
 
 class Stopped(Exception):

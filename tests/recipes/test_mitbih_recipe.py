@@ -86,10 +86,10 @@ def test_smoke_run(runs, fold, records):
     assert np.isfinite(float(log["loss"]))
 
 
-def arguments(output, fusion="rhythm"):
+def arguments(output, fusion="rhythm", steps=4):
     return argparse.Namespace(
         protocol="interpatient", fusion=fusion, causal=False, output=str(output),
-        leads=False, pretrain=False, steps=4, batch_size=4, learning_rate=1e-2,
+        leads=False, pretrain=False, steps=steps, batch_size=4, learning_rate=2e-3,
         tensorboard=False, quiet=True, workers=1, steps_per_execution=1,
         devices=1, process=0,
     )  # fmt: skip
@@ -98,6 +98,9 @@ def arguments(output, fusion="rhythm"):
 def test_complete_runs_are_skipped(runs, capsys):
     train.run(arguments(runs), [], BeatPreprocessor(), seed=0, fold=2)
     assert capsys.readouterr().out.strip().endswith("seed0_fold2: complete")
+    longer = arguments(runs, steps=600)
+    with pytest.raises(SystemExit, match=r"with --steps 4\. Received: --steps 600"):
+        train.run(longer, [], BeatPreprocessor(), seed=0, fold=2)
 
 
 @pytest.mark.parametrize(

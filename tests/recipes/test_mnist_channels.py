@@ -6,8 +6,8 @@ from backends import once, only_on
 from harness import assert_close
 from recipe_modules import recipe_modules
 
-architecture, data, release, scoring = recipe_modules(
-    "mnist_channels", "architecture", "data", "release", "scoring"
+architecture, data, release, scoring, train = recipe_modules(
+    "mnist_channels", "architecture", "data", "release", "scoring", "train"
 )
 CHANNELS = tuple(architecture.CHANNELS)
 
@@ -66,6 +66,22 @@ def test_the_fusion_that_is_released_is_chosen_on_validation():
 
     facts = {"cascade": runs(0.2, 0.4), "lmf": runs(0.3, 0.2), "separate": runs(0.1)}
     assert release.choose(facts) == "lmf"
+
+
+@only_on("torch")
+def test_runs_of_other_settings_are_not_taken_for_complete(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(data, "load", lambda part, folder: images(8, 8, 8))
+    places = ["--models", "separate", "--seeds", "0", "--output", str(tmp_path)]
+    short = ["--epochs", "1", "--triples", "8", "--quiet"]
+    train.main([*places, *short])
+    capsys.readouterr()
+    train.main([*places, *short])
+    assert capsys.readouterr().out.endswith("seed0: complete\n")
+    match = r"with --epochs 1 --triples 8\. Received: --epochs 12 --triples None"
+    with pytest.raises(SystemExit, match=match):
+        train.main(places)
 
 
 @only_on("torch")

@@ -51,6 +51,8 @@ def test_train_and_evaluate(corpus, small, tmp_path, capsys):
     capsys.readouterr()
     train.main(smoke)
     assert "complete" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match=r"--images 32\. Received: --epochs 60 --b"):
+        train.main(["--quiet", "--models", "zoom_shift", *places])
 
     evaluate.main(places)
     found = json.loads((run / "test.json").read_text())
