@@ -47,10 +47,13 @@ def trained_by(run, seed, script):
 def spread(values):
     """Mean, sample standard deviation and number of values, one a seed; NaN is none."""
     values = np.asarray(values, "float64")
-    several = len(values) > 1
+    known = values[~np.isnan(values)]
+    # As `nanmean` and `nanstd`, without their warnings where too few are known.
+    mean = float(known.mean()) if len(known) else np.nan
+    sd = float(known.std(ddof=1)) if len(known) > 1 else np.nan
     return {
-        "mean": round(float(np.nanmean(values)), 5),
-        "sd": round(float(np.nanstd(values, ddof=1)), 5) if several else None,
+        "mean": round(mean, 5),
+        "sd": round(sd, 5) if len(values) > 1 else None,
         "n": len(values),
     }
 
