@@ -100,7 +100,7 @@ def _results(metadata):
         if protocol not in released:
             continue
         values = released[protocol]
-        names = [name for name in measured if name not in COUNTS]
+        names = [n for n in measured if n not in COUNTS and values[n] is not None]
         yield (
             protocol,
             [{"type": _type(n), "value": values[n], "name": n} for n in names],

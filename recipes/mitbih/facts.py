@@ -99,6 +99,17 @@ class Facts:
 
 def metadata(facts):
     """The fields of `metadata.json` that `presets.save` cannot know."""
+    return _with_null(_metadata(facts))
+
+
+def _with_null(value):
+    """`None` for NaN, which JSON has not: what is never predicted has no precision."""
+    if isinstance(value, dict):
+        return {key: _with_null(of) for key, of in value.items()}
+    return None if isinstance(value, float) and value != value else value
+
+
+def _metadata(facts):
     return {
         "name": facts.name,
         "version": VERSIONS.get(facts.name, "1.1"),
