@@ -18,12 +18,12 @@ from keras_mmfusion.datasets import mitbih
 from keras_mmfusion.preprocessing import BeatPreprocessor
 
 
-def main():
+def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--protocol", choices=data.PROTOCOLS, default="interpatient")
     parser.add_argument("--data", help="folder with mitdb/")
     parser.add_argument("--output", default="runs/mitbih")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     rows = []
     for folder in sorted(Path(args.output, args.protocol).iterdir()):
         scores = test_scores(args.output, args.protocol, folder.name, args.data)

@@ -44,7 +44,7 @@ ALONE = ("ecg", "image", "rhythm", "shape")
 BASELINES = (*ALONE, "concat", "atd", "step", "zoom_shift", scoring.LINEAR)
 
 
-def main():
+def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("presets", nargs="+", choices=PRESETS)
     parser.add_argument("--data", help="folder with mitdb/")
@@ -53,7 +53,7 @@ def main():
     parser.add_argument(
         "--card", action="store_true", help="new figures for the weights that are there"
     )
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     for name in args.presets:
         release(name, args)
 

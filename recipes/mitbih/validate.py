@@ -12,12 +12,13 @@ import scoring
 from keras_mmfusion.datasets import mitbih
 from keras_mmfusion.preprocessing import BeatPreprocessor
 
-if __name__ == "__main__":
+
+def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", help="folder with mitdb/")
     parser.add_argument("--causal", action="store_true", help="the causal variants")
     parser.add_argument("--output", default="runs/mitbih")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     preprocessor = BeatPreprocessor(causal=args.causal)
     recordings = data.load("interpatient", preprocessor, args.data, mitbih.DS1)
     simulated = ectopic_rich.for_validation(recordings, preprocessor)
@@ -30,3 +31,7 @@ if __name__ == "__main__":
         scoring.print_table(
             scoring.validation_table(args.output, "interpatient", group, args.causal)
         )
+
+
+if __name__ == "__main__":
+    main()

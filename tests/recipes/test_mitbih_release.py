@@ -1,0 +1,164 @@
+"""From the trainings of the MIT-BIH recipe to a preset, on a few beats of DS1."""
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from backends import only_on
+from recipe_modules import recipe_modules
+
+from keras_mmfusion import presets
+from keras_mmfusion.datasets import mitbih
+from keras_mmfusion.metrics import beat_metrics
+from keras_mmfusion.models import BeatEnsemble
+from keras_mmfusion.preprocessing import BeatPreprocessor
+
+pytestmark = only_on("torch")
+NAMES = "architecture", "detected", "evaluate", "release", "scoring", "train"
+architecture, detected, evaluate, release, scoring, train, validate = recipe_modules(
+    "mitbih", *NAMES, "validate"
+)
+DS1, LOAD = mitbih.DS1, mitbih.load_mitbih
+LEARNED, HELD_OUT, BEATS = ("223", "118"), ("208", "209"), 400
+MEMBERS = 2
+KEYS = ("accuracy", "macro_f1", "macro_f1_nsv", "kappa", "j_kappa")
+
+
+def few_beats(names, data_dir=None):
+    assert set(names) <= set(DS1), "no model is scored on records of DS2 here"
+    return [
+        replace(r, beats=r.beats[:BEATS], symbols=r.symbols[:BEATS])
+        for r in LOAD(names, data_dir)
+    ]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Where runs are, as an option and as a folder, and the folder to release to."""
+    if not os.environ.get("KERAS_MMFUSION_DATA"):
+        pytest.skip("needs real data: set KERAS_MMFUSION_DATA")
+    runs, zoo = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("zoo")
+    output = ["--output", str(runs)]
+    fit = [*output, "--quiet", "--steps", "20", "--batch-size", "6"]
+    fit += ["--learning-rate", "0.01", "--fusion"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mitbih, "load_mitbih", few_beats)
+        patch.setattr(mitbih, "DS1", LEARNED)
+        patch.setattr(mitbih, "DS2", HELD_OUT)
+        patch.setattr(mitbih, "FOLDS", tuple((name,) for name in LEARNED))
+        patch.setitem(scoring.MEMBERS, "interpatient", MEMBERS)
+        # So few F beats that none is predicted.
+        patch.setitem(train.ANCHOR_SHARES, "interpatient", (0.4, 0.3, 0.3, 0.0))
+        patch.setattr(architecture, "MODALITIES", ("rhythm", "shape"))
+        patch.setattr(evaluate, "_loaded", {})
+        # The annotated beats: to detect them takes seconds a record.
+        found = [(r, replace(r, symbols=None)) for r in few_beats(HELD_OUT)]
+        patch.setattr(detected, "_detected", lambda *_: found)
+        train.main([*fit, "atd", "--seeds", "0", "1", "2", "3"])
+        train.main([*fit, "atd", "--seeds", "0", "1", "2", "--folds"])
+        train.main([*fit, "rhythm", "--seeds", "0", "1"])
+        yield output, runs / "interpatient", zoo / "atd_mitbih"
+
+
+def measured(probabilities, names):
+    """Metrics of `{record: probabilities}`, by what the recipe does not share."""
+    consensus = architecture.consensus("atd")
+    prepare = BeatPreprocessor(separate_leads=True)
+    classes = np.array(["N", "S", "V", "F"])
+    true, said = [], []
+    for record in few_beats(names):
+        found = consensus(probabilities[record.name], prepare(record).modalities, False)
+        labels = mitbih.aami_labels(record.symbols)
+        known = (labels >= 0) & (labels < len(classes))
+        true += classes[labels[known]].tolist()
+        said += classes[found[known].argmax(axis=1)].tolist()
+    metrics = beat_metrics(true, said, tuple(classes))
+    return {key: getattr(metrics, key) for key in KEYS}
+
+
+def predictions(runs, seed, part):
+    """`{record: probabilities}` that a run has left, or all of its folds."""
+    found = {}
+    for file in sorted((runs / "atd").glob(f"seed{seed}_{part}.npz")):
+        found |= np.load(file)
+    return found
+
+
+def of_folds(runs):
+    """Metrics of each seed that was validated."""
+    return [
+        measured(predictions(runs, seed, "fold*/validation"), LEARNED)
+        for seed in range(3)
+    ]
+
+
+def test_validation_and_evaluation(made, monkeypatch, capsys):
+    output, runs, _ = made
+    validate.main(output)
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    folds = of_folds(runs)
+    assert rows[2][:2] == ["atd", "3"]
+    mean = np.mean([of["accuracy"] for of in folds])
+    assert float(rows[2][2]) == pytest.approx(mean, abs=1e-4)
+    assert not list(runs.glob("*/*/test.npz")), "it has looked at the held-out beats"
+
+    evaluate.main(output)
+    table = capsys.readouterr().out
+    files = sorted(runs.glob("*/*/test.npz"))
+    assert [f.parent.parent.name for f in files] == ["atd"] * 4 + ["rhythm"] * 2
+    assert set(np.load(files[0])) == set(HELD_OUT)
+    before = [f.stat().st_mtime_ns for f in files]
+    # Nothing is predicted anew.
+    monkeypatch.delattr(evaluate, "build")
+    evaluate.main(output)
+    assert capsys.readouterr().out == table
+    assert [f.stat().st_mtime_ns for f in files] == before
+
+
+def test_release(made):
+    output, runs, folder = made
+    release.main(["atd_mitbih", *output, "--zoo", str(folder.parent)])
+    presets.verify(folder)
+    about, model = presets.info(folder), presets.load(folder)
+
+    # The best two of the three seeds that were validated.
+    folds = of_folds(runs)
+    worst = min(range(3), key=lambda seed: folds[seed]["macro_f1_nsv"])
+    seeds = [seed for seed in range(3) if seed != worst]
+    assert about["recipe"]["seed"] == seeds
+    assert isinstance(model, BeatEnsemble) and len(model.members) == MEMBERS
+    assert model.consensus.weights == architecture.consensus("atd").weights
+    for seed, member in zip(seeds, model.members, strict=True):
+        trained = evaluate.build("interpatient", "atd")
+        trained.load_weights(runs / "atd" / f"seed{seed}_all" / "model.weights.h5")
+        pairs = zip(member.get_weights(), trained.get_weights(), strict=True)
+        assert all(np.array_equal(mine, theirs) for mine, theirs in pairs)
+
+    # Means over two models of two seeds each, and what the released one says.
+    of_seeds = [predictions(runs, seed, "all/test") for seed in range(4)]
+    first, second, ours = (
+        measured({n: (of_seeds[a][n] + of_seeds[b][n]) / 2 for n in HELD_OUT}, HELD_OUT)
+        for a, b in ((0, 1), (2, 3), seeds)
+    )
+    beside, card = about["baselines"], (folder / "README.md").read_text()
+    for key in KEYS:
+        found = about["metrics"]["interpatient"][key]
+        both = [first[key], second[key]]
+        expected = {"mean": np.mean(both), "sd": np.std(both, ddof=1), "n": 2}
+        assert found == pytest.approx(expected, abs=1e-5)
+        assert beside["released_weights"][key] == pytest.approx(ours[key], abs=1e-5)
+        assert f"| {found['mean']:.4f} ± {found['sd']:.4f} | {ours[key]:.4f} |" in card
+    assert first["accuracy"] != second["accuracy"]
+    # What is never predicted has no precision; that is no number of JSON.
+    assert beside["released_weights"]["F_ppv"] is None
+    assert '"F_f1"' in card and '"F_ppv"' not in card
+    # The preset itself says the same, of all modalities and of "detected" beats.
+    whole, heard = beside["subsets_of_modalities"], beside["detected_beats"]
+    for found in whole["rhythm + shape"], heard:
+        assert found["accuracy"] == pytest.approx(ours["accuracy"], abs=1e-4)
+    assert heard["detector_se"] == heard["detector_ppv"] == 1.0
+    assert list(beside["same_run"]) == ["rhythm"]
+    mean = about["metrics"]["interpatient"]["accuracy"]["mean"]
+    rows = (folder.parent / "results.csv").read_text()
+    assert f"interpatient,atd,atd_mitbih,accuracy,{mean}," in rows
