@@ -35,7 +35,7 @@ def test_a_table_is_read(tmp_path):
     part = table.select(["OT", "HUFL"])
     np.testing.assert_array_equal(part.values, values[:, [6, 0]])
     assert part.columns == ("OT", "HUFL")
-    with pytest.raises(RecordError, match="no column oil"):
+    with pytest.raises(RecordError, match=r"no column oil\. Received: HUFL, H"):
         table.select(["oil"])
 
 
@@ -63,7 +63,9 @@ def test_tables_that_are_not_there(tmp_path, monkeypatch):
         (5, "2016-07-01 02:00:00,1,2,3,4,5,6,7", "line 5: .*03:00:00.*02:00:00"),
         (5, "2016-07-01 07:00:00,1,2,3,4,5,6,7", "line 5: .*03:00:00.*07:00:00"),
         (5, "2016-06-01 07:00:00,1,2,3,4,5,6,7", "line 5: .*03:00:00.*Sort rows"),
-        (3, "2016-06-30 23:00:00,1,2,3,4,5,6,7", "line 3: .* a time after 2016-07-01T"),
+        (3, "2016-06-30 23:00:00,1,2,3,4,5,6,7", "line 3: .*T01:00:00, 3600 s after"),
+        # The first step is no better than the others.
+        (2, "2016-06-30 19:00:00,1,2,3,4,5,6,7", "-06-30T20:00:00, 3600 s .*T01"),
         (1, "date,a,b,c,d,e,f,a", "Two columns"),
     ],
 )
@@ -100,6 +102,7 @@ def test_times_with_an_offset_stay_as_they_are_on_the_clock(tmp_path):
         (b"", "two or more rows"),
         (b"date,OT\n2016-07-01 00:00:00,1\n", "two or more rows"),
         (b"date\n1\n2\n", "two or more rows"),
+        (b"date;OT\n2016-07-01;1\n2016-07-02;2\n", "between commas.* of 1 columns"),
         (b"date,OT\n\xff\xfe,1\n2,3\n", "UTF-8"),
     ],
 )

@@ -73,14 +73,17 @@ def check_table(table):
 def check_times(times, where):
     """Raise unless times go on by the same step; `where` names a row."""
     steps = np.diff(times)
-    odd = np.flatnonzero((steps != steps[0]) | ~(steps > 0 * SECOND))
+    # Not simply the first step: that may be the gap.
+    forward, counts = np.unique(steps[steps > 0 * SECOND], return_counts=True)
+    usual = forward[counts.argmax()] if len(forward) else np.timedelta64("NaT")
+    odd = np.flatnonzero(steps != usual)
     if not len(odd):
         return
     row, expected = int(odd[0]) + 1, f"a time after {times[odd[0]]}"
-    if steps[0] > 0 * SECOND:
+    if len(forward):
         expected = (
-            f"the time {times[row - 1] + steps[0]}, {steps[0] / SECOND:g} s after the "
-            "one before, as in the rows above"
+            f"the time {times[row - 1] + usual}, {usual / SECOND:.10g} s after the one "
+            "before, which is the most common step"
         )
     raise RecordError(
         f"{where(row)}: expected {expected}. Received: {times[row]}. Sort rows by "

@@ -68,8 +68,8 @@ class SeriesTable:
         missing = [name for name in columns if name not in self.columns]
         if missing:
             raise RecordError(
-                f"{self.name} has no column {', '.join(missing)}. Expected some of "
-                f"{', '.join(self.columns)}."
+                f"{self.name} has no column {', '.join(missing)}. Received: "
+                f"{', '.join(self.columns)}. Names must be the same to the letter."
             )
         chosen = [self.columns.index(name) for name in columns]
         return replace(self, values=self.values[:, chosen], columns=tuple(columns))
@@ -148,8 +148,9 @@ def read_series(path):
     head = rows[0][1] if rows else []
     if len(rows) < 3 or len(head) < 2:
         raise RecordError(
-            f"Expected a line of names and two or more rows of a time and numbers in "
-            f"{path}. Received: {len(rows)} lines of {len(head)} columns."
+            "Expected a line of names and two or more rows of a time and numbers, "
+            f"between commas, in {path}. Received: {len(rows)} lines of {len(head)} "
+            "columns."
         )
     # Blank lines are left out of the rows, and count in the numbers of lines.
     lines, rows = zip(*rows[1:], strict=True)
