@@ -27,6 +27,13 @@ KINDS = {
     "sound": "hears only",
 }
 
+NOISY_PICTURE = "over_time_noisy.png"
+NOISY_TEXT = (
+    "The same, of the network of this kind that was trained with noise, which is not "
+    "released; of its seeds the best on the validation pairs:\n",
+    f"![Probabilities over time, trained with noise]({NOISY_PICTURE})\n",
+)
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -131,8 +138,8 @@ def limitations(facts):
     ]
 
 
-def text(facts):
-    """The card, in Markdown."""
+def text(facts, noisy_picture=False):
+    """The card, in Markdown; of the picture of a network trained with noise, too."""
     parts = [
         f"# {facts.name}\n",
         "Names a digit that is written, spoken, or both: a convolutional LSTM that "
@@ -163,6 +170,7 @@ def text(facts):
         "One test pair, drawn at random, at four levels of noise. After each step of "
         "the sound: what the released network would say if it ended there.\n",
         "![Probabilities over time](over_time.png)\n",
+        *(NOISY_TEXT if noisy_picture else ()),
         "## Limits\n",
         "".join(f"- {line}\n" for line in limitations(facts)),
         "\n## Training\n",

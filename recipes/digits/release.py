@@ -110,22 +110,26 @@ def release(name, found, args):
     )
     metadata = card.metadata(facts)
     files = {
-        "README.md": with_front_matter(card.text(facts), metadata),
         **{
             f"heat_maps_{noise}.png": common.small_png(figures.heat_maps(grids, noise))
             for noise, grids in studied.items()
             if len(set(PRESETS.values()) & set(grids)) > 1
         },
     }
+    # Of the network of the same kind that was trained with noise, as the paper's are.
+    if noisy := trained_with_noise(args.output, network):
+        files[card.NOISY_PICTURE] = over_time(evaluate.trained(noisy), digits)
+    elif (folder / card.NOISY_PICTURE).exists():
+        files[card.NOISY_PICTURE] = (folder / card.NOISY_PICTURE).read_bytes()
+    told = card.text(facts, noisy_picture=card.NOISY_PICTURE in files)
+    files["README.md"] = with_front_matter(told, metadata)
     if args.card:
         # `presets.save` has added shapes to these.
         changes = {k: v for k, v in metadata.items() if k not in ("inputs", "outputs")}
         revise(folder, changes, {**files, "README.md": files["README.md"].encode()})
         print(f"{name}: card written", flush=True)
         return
-    files["over_time.png"] = common.small_png(
-        plot_digits(model, scenes(digits, model.preprocessor))
-    )
+    files["over_time.png"] = over_time(model, digits)
     files["train_log.csv"] = run / "train_log.csv"
     presets.save(
         model,
@@ -139,11 +143,25 @@ def release(name, found, args):
     print(f"{name}: seed {seed} released in {folder}", flush=True)
 
 
-def best(output, network):
+def over_time(model, digits):
+    """PNG of what a network says while it listens to one test pair."""
+    return common.small_png(plot_digits(model, scenes(digits, model.preprocessor)))
+
+
+def trained_with_noise(output, network):
+    """Folder of the best network that was trained with noise, or None."""
+    runs = scoring.scored_runs(output, "digits", "noisy")
+    if not any(n == network for n, _ in runs):
+        return None
+    run = best(output, network, "noisy")
+    return run if (run / "model.weights.h5").exists() else None
+
+
+def best(output, network, noise=RELEASED):
     """Folder of the seed with the highest accuracy on the validation pairs."""
     runs = {
         seed: run
-        for (n, seed), run in scoring.scored_runs(output, "digits", RELEASED).items()
+        for (n, seed), run in scoring.scored_runs(output, "digits", noise).items()
         if n == network
     }
     accuracy = {
