@@ -12,6 +12,9 @@ class BeatSegments:
         causal: bool. Whether a beat may only be judged with the beats before it.
             Defaults to `False`.
 
+    Raises:
+        ValueError: There is no beat, or none in a window.
+
     Example:
 
     ```python
@@ -22,6 +25,11 @@ class BeatSegments:
     """
 
     def __init__(self, num_beats, length, causal=False):
+        if num_beats < 1 or length < 1:
+            raise ValueError(
+                "`num_beats` and `length` must be at least 1. "
+                f"Received: num_beats={num_beats}, length={length}."
+            )
         self.num_beats = num_beats
         self.length = length
         last = max(num_beats - length, 0)

@@ -56,3 +56,9 @@ def test_merge_keeps_further_axes():
     segments = BeatSegments(50, 8)
     values = np.random.default_rng(0).normal(size=(50, 3, 2))
     np.testing.assert_allclose(segments.merge(segments.cut(values)), values)
+
+
+@pytest.mark.parametrize(("num_beats", "length"), [(0, 32), (10, 0)])
+def test_no_beats(num_beats, length):
+    with pytest.raises(ValueError, match="must be at least 1"):
+        BeatSegments(num_beats, length)
