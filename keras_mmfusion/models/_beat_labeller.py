@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from keras_mmfusion.datasets.ecg_record import read_wfdb
+from keras_mmfusion.models.beat_consensus import BeatConsensus
 from keras_mmfusion.preprocessing.beat_detection import DETECTOR, detect_beats
 from keras_mmfusion.preprocessing.beat_segments import BeatSegments
 
@@ -43,8 +44,12 @@ class BeatLabeller:
 
     @consensus.setter
     def consensus(self, consensus):
-        unknown = set(getattr(consensus, "weights", ())) - set(self.modalities)
-        if unknown:
+        if not isinstance(consensus, (BeatConsensus, type(None))):
+            raise ValueError(
+                "`consensus` must be a `BeatConsensus` or `None`. "
+                f"Received: {consensus!r}."
+            )
+        if consensus is not None and set(consensus.weights) - set(self.modalities):
             raise ValueError(
                 f"`consensus` must compare modalities of the model: {self.modalities}. "
                 f"Received: {list(consensus.weights)}."
@@ -118,7 +123,7 @@ class BeatLabeller:
             progress: Callable `(done, total)` in segments. Defaults to `None`.
 
         Returns:
-            Array `(beats, classes)`.
+            Array `(beats, classes)`; of a model without head, `(beats, features)`.
         """
         num_beats = len(next(iter(modalities.values())))
         segments = BeatSegments(num_beats, self.segment_length, self.causal)
@@ -138,7 +143,7 @@ class BeatLabeller:
             if progress is not None:
                 progress(min(start + batch_size, len(segments)), len(segments))
         probabilities = segments.merge(np.concatenate(outputs))
-        if self.consensus is None:
+        if self.consensus is None or not self.num_classes:
             return probabilities
         return self.consensus(probabilities, modalities, self.causal)
 

@@ -1,5 +1,7 @@
 """Beats of one recording that look alike are labelled alike."""
 
+import math
+
 import numpy as np
 
 from keras_mmfusion._serialization import register
@@ -25,7 +27,7 @@ class BeatConsensus:
             grow with it. Defaults to `1024`.
 
     Call arguments:
-        probabilities: array `(beats, classes)`.
+        probabilities: array `(beats, classes)`, each row with the sum 1.
         modalities: dict of arrays `(beats, ...)`; what is NaN counts as 0.
         causal: bool. Whether only earlier beats are heard. Defaults to `False`.
 
@@ -35,7 +37,7 @@ class BeatConsensus:
 
     Raises:
         ValueError: No weights, or numbers out of range; on a call, modalities that
-            are missing.
+            are missing or of other beats, or what is no probability.
 
     Example:
 
@@ -57,7 +59,7 @@ class BeatConsensus:
         self.weights = {str(name): float(w) for name, w in dict(weights).items()}
         self.num_neighbors, self.share = int(num_neighbors), float(share)
         self.reach = int(reach)
-        if not self.weights or not all(w > 0 for w in self.weights.values()):
+        if not self.weights or not all(0 < w < np.inf for w in self.weights.values()):
             raise ValueError(
                 "`weights` must give a positive number for each modality that counts. "
                 f"Received: weights={weights}."
@@ -70,10 +72,15 @@ class BeatConsensus:
             )
 
     def __call__(self, probabilities, modalities, causal=False):
-        places = self._places(modalities)
+        probabilities = np.asarray(probabilities)
+        floats = np.result_type(probabilities, "float32")
+        probabilities = probabilities.astype(floats)
+        finite = np.isfinite(probabilities).all(axis=1)
+        _check_probabilities(probabilities[finite])
+        places = self._places(modalities, len(probabilities))
         with np.errstate(over="ignore"):
             squares = np.square(places).sum(axis=1)
-        heard = np.isfinite(probabilities).all(axis=1) & np.isfinite(squares)
+        heard = finite & np.isfinite(squares)
         places[~heard] = squares[~heard] = 0.0
         logs = np.log(np.where(heard[:, None], probabilities, 0.0) + FLOOR)
         result = np.array(probabilities)
@@ -88,7 +95,7 @@ class BeatConsensus:
             result[rows] = self._mean(logs[rows], logs[near], distances)
         return np.where(heard[:, None], result, probabilities)
 
-    def _places(self, modalities):
+    def _places(self, modalities, num_beats):
         """Where each beat lies, `(beats, values)`: near ones look alike."""
         missing = [name for name in self.weights if name not in modalities]
         if missing:
@@ -96,11 +103,18 @@ class BeatConsensus:
                 f"The modalities {list(self.weights)} are compared. Received: "
                 f"{list(modalities)}."
             )
-        parts = [
-            np.nan_to_num(modalities[name]).reshape(len(modalities[name]), -1) * weight
-            for name, weight in self.weights.items()
-        ]
-        return np.concatenate(parts, axis=1, dtype="float32", casting="same_kind")
+        parts = []
+        for name, weight in self.weights.items():
+            values = np.asarray(modalities[name])
+            if len(values) != num_beats:
+                raise ValueError(
+                    f"The modality {name!r} must hold the {num_beats} beats of "
+                    f"`probabilities`. Received: {len(values)} beats."
+                )
+            values = values.reshape(num_beats, math.prod(values.shape[1:]))
+            parts.append(np.nan_to_num(values) * weight)
+        with np.errstate(over="ignore"):
+            return np.concatenate(parts, axis=1, dtype="float32", casting="same_kind")
 
     def _mean(self, own, others, distances):
         """Probabilities of some beats, from the logs of their neighbours."""
@@ -120,3 +134,13 @@ class BeatConsensus:
     @classmethod
     def from_config(cls, config):
         return cls(**config)
+
+
+def _check_probabilities(rows):
+    sums = rows.sum(axis=1)
+    wrong = (rows < 0).any(axis=1) | (abs(sums - 1) > 0.05)  # 8-bit softmax
+    if wrong.any():
+        raise ValueError(
+            "`probabilities` must be 0 or more and have the sum 1 for each beat, as "
+            f"those of a softmax. Received: {rows[wrong][0].tolist()}."
+        )

@@ -105,6 +105,7 @@ def test_unusable_beats_are_not_heard_and_stay():
     [
         ({"weights": {}}, "positive number for each modality"),
         ({"weights": {"rhythm": -1.0}}, "positive number for each modality"),
+        ({"weights": {"rhythm": np.inf}}, "positive number for each modality"),
         ({"num_neighbors": 0}, "at least 1"),
         ({"share": 0.0}, "above 0"),
         ({"share": 1.5}, "at most 1"),
@@ -123,6 +124,46 @@ def test_what_is_compared_must_be_there():
         BeatConsensus({"waves": 1.0})(probabilities, modalities)
     with pytest.raises(ValueError, match="must compare modalities of the model"):
         member(consensus=BeatConsensus({"waves": 1.0}))
+    with pytest.raises(ValueError, match="must be a `BeatConsensus`"):
+        member().consensus = {"rhythm": 1.0}
+
+
+@once
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda p, x: (np.log(p), x), "the sum 1 for each beat"),
+        (lambda p, x: (2 * p, x), "the sum 1 for each beat"),
+        (lambda p, x: (p, x[1:]), "must hold the 5 beats"),
+    ],
+)
+def test_what_cannot_be_meant(change, expected):
+    probabilities, modalities = recording(5)
+    probabilities, rhythm = change(probabilities, modalities["rhythm"])
+    with pytest.raises(ValueError, match=expected):
+        BeatConsensus({"rhythm": 1.0})(probabilities, {"rhythm": rhythm})
+
+
+@once
+@pytest.mark.parametrize("dtype", ["bool", "int64", "float16", "float32"])
+@pytest.mark.parametrize("num_beats", [0, 1, 12])
+def test_any_numbers(dtype, num_beats):
+    consensus = BeatConsensus({"rhythm": 1.0}, num_neighbors=2)
+    _, modalities = recording(num_beats)
+    certain = np.eye(3)[np.arange(num_beats) % 3]
+    result = consensus(certain.astype(dtype), modalities)
+    assert_close(result, consensus(certain, modalities), 1e-6)
+    assert result.shape == (num_beats, 3)
+
+
+@pytest.mark.parametrize("ensemble", [False, True])
+def test_features_are_left_alone(ensemble):
+    consensus = BeatConsensus({"rhythm": 1.0})
+    model = BeatEnsemble([member(0), member(1)]) if ensemble else member()
+    _, modalities = recording(2 * BEATS)
+    expected = model.with_num_classes(0).predict_beats(modalities)
+    model.consensus = consensus
+    assert_close(model.with_num_classes(0).predict_beats(modalities), expected, 1e-6)
 
 
 @pytest.mark.parametrize("ensemble", [False, True])
