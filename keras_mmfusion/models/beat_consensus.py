@@ -28,7 +28,8 @@ class BeatConsensus:
 
     Call arguments:
         probabilities: array `(beats, classes)`, each row with the sum 1.
-        modalities: dict of arrays `(beats, ...)`; what is NaN counts as 0.
+        modalities: dict of arrays `(beats, ...)`; what is NaN counts as 0. A beat
+            that lacks a whole modality is compared with those only that lack it too.
         causal: bool. Whether only earlier beats are heard. Defaults to `False`.
 
     Returns:
@@ -77,7 +78,7 @@ class BeatConsensus:
         probabilities = probabilities.astype(floats)
         finite = np.isfinite(probabilities).all(axis=1)
         _check_probabilities(probabilities[finite])
-        places = self._places(modalities, len(probabilities))
+        places, lacking = self._places(modalities, len(probabilities))
         with np.errstate(over="ignore"):
             squares = np.square(places).sum(axis=1)
         heard = finite & np.isfinite(squares)
@@ -91,20 +92,21 @@ class BeatConsensus:
             distances = squares[near] - 2 * places[rows] @ places[near].T
             ahead = columns - rows[:, None]
             barred = (ahead == 0) | (abs(ahead) > self.reach) | ~heard[near]
+            barred |= lacking[near] != lacking[rows, None]
             distances[barred | (ahead > 0) if causal else barred] = np.inf
             result[rows] = self._mean(logs[rows], logs[near], distances)
         return np.where(heard[:, None], result, probabilities)
 
     def _places(self, modalities, num_beats):
-        """Where each beat lies, `(beats, values)`: near ones look alike."""
+        """Where each beat lies, `(beats, values)`, and a number for what it lacks."""
         missing = [name for name in self.weights if name not in modalities]
         if missing:
             raise ValueError(
                 f"The modalities {list(self.weights)} are compared. Received: "
                 f"{list(modalities)}."
             )
-        parts = []
-        for name, weight in self.weights.items():
+        parts, lacking = [], np.zeros(num_beats, "int64")
+        for number, (name, weight) in enumerate(self.weights.items()):
             values = np.asarray(modalities[name])
             if len(values) != num_beats:
                 raise ValueError(
@@ -112,9 +114,11 @@ class BeatConsensus:
                     f"`probabilities`. Received: {len(values)} beats."
                 )
             values = values.reshape(num_beats, math.prod(values.shape[1:]))
+            lacking += np.isnan(values).all(axis=1) << number
             parts.append(np.nan_to_num(values) * weight)
         with np.errstate(over="ignore"):
-            return np.concatenate(parts, axis=1, dtype="float32", casting="same_kind")
+            places = np.concatenate(parts, axis=1, dtype="float32", casting="same_kind")
+        return places, lacking
 
     def _mean(self, own, others, distances):
         """Probabilities of some beats, from the logs of their neighbours."""

@@ -156,6 +156,20 @@ def test_any_numbers(dtype, num_beats):
     assert result.shape == (num_beats, 3)
 
 
+@once
+def test_beats_without_a_modality_are_heard_by_their_like_only():
+    consensus = BeatConsensus({"rhythm": 1.0, "shape": 1.0}, num_neighbors=3)
+    probabilities, modalities = recording(30)
+    modalities["shape"] /= 100  # So that those without it are nearest.
+    modalities["shape"][10:18] = np.nan
+    modalities["shape"][20, 1:] = np.nan
+    result = consensus(probabilities, modalities)
+    lacking = np.isin(np.arange(30), np.arange(10, 18))
+    for part in (lacking, ~lacking):
+        kept = {name: x[part] for name, x in modalities.items()}
+        assert_close(result[part], consensus(probabilities[part], kept), 1e-6)
+
+
 @pytest.mark.parametrize("ensemble", [False, True])
 def test_features_are_left_alone(ensemble):
     consensus = BeatConsensus({"rhythm": 1.0})
