@@ -21,6 +21,13 @@ def best_factors(model, x, y, groups, parts, batch_size, whole):
     Returns:
         array `(groups,)`.
     """
+    samples = len(next(iter(x.values())))
+    expected = (samples, *model.outputs[0].shape[1:])
+    if y.shape != expected:
+        raise ValueError(
+            f"Expected `y` of shape {expected} for `x` of {samples} samples. "
+            f"Received: {y.shape}"
+        )
     # The error is a parabola of the factor: these sums say where it is lowest.
     inner, square = np.zeros((2, parts, len(groups)))
     members = [parts_of(y, steps, parts, whole) for steps in groups]
@@ -37,6 +44,11 @@ def best_factors(model, x, y, groups, parts, batch_size, whole):
                 of_part = added[counts, steps]
                 inner[part, i] += np.sum(of_part * left[counts, steps])
                 square[part, i] += np.sum(np.square(of_part))
+    if not np.isfinite(inner).all():
+        raise ValueError(
+            "`fit_shrinkage` needs numbers throughout. Received: NaN or infinite "
+            "values. Fill them, or leave their windows out."
+        )
     # A part without windows has no say.
     best = np.divide(inner, square, out=np.ones_like(inner), where=square > 0)
     return np.clip(best.min(axis=0), 0.0, 1.0) * square.any(axis=0)

@@ -224,7 +224,8 @@ class FusionForecaster(FusionModel):
             float, the factor; with `horizons`, a dict of them.
 
         Raises:
-            ValueError: There is no fusion in the model, or fewer samples than parts.
+            ValueError: There is no fusion in the model, fewer samples than parts, or
+                not a number for every step that counts.
         """
         if not 1 <= parts <= len(y):
             raise ValueError(
@@ -240,7 +241,7 @@ class FusionForecaster(FusionModel):
         outputs = [self.get_layer(n).output for n in ("skip", "of_columns")]
         best = best_factors(
             keras.Model(self.input, outputs),
-            *(x, y, groups, parts, batch_size),
+            *(x, np.asarray(y), groups, parts, batch_size),
             whole=horizons is None,
         )
         sizes = [steps.stop - steps.start for steps in groups]

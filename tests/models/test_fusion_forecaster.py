@@ -288,6 +288,16 @@ def test_wrong_calls():
         model.predict({"series": x["series"]}, verbose=0)
     with pytest.raises(ValueError, match="needs a fusion"):
         FusionForecaster({"series": (24, 3)}, {}, 4).fit_shrinkage(x, y)
+    gap = y.copy()
+    gap[3, 1] = np.nan
+    for targets, message in (
+        (gap, "needs numbers throughout"),
+        (y[..., :1], "Expected `y` of shape"),
+        (y[:-1], "Expected `y` of shape"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.fit_shrinkage(x, targets)
+    assert (model.get_layer("shrinkage").get_weights()[0] == 1.0).all()
     shapes = {n: s for n, s in SHAPES.items() if n != "phase"}
     with pytest.raises(ValueError, match="needs a linear skip"):
         forecaster(skip=None, inputs=shapes).fit_closed_form(x, y, 0.1)
