@@ -4,6 +4,7 @@ import inspect
 import itertools
 
 import keras
+import numpy as np
 
 from keras_mmfusion.models._checked_batches import CheckedBatches
 from keras_mmfusion.models._kept_values import kept_values
@@ -96,7 +97,8 @@ class NamedModel(keras.Model):
         if not isinstance(inputs, dict) or set(inputs) != set(expected):
             raise ValueError(
                 f"Expected a dict with the modalities {list(expected)}. "
-                f"Received: {names}. Fill a modality that is missing with NaN."
+                f"Received: {names}. Fill a modality that is missing with NaN, "
+                "tokens with 0."
             )
         # A list, not a set: while PyTorch traces a model, its sizes are tensors.
         sizes = []
@@ -107,6 +109,11 @@ class NamedModel(keras.Model):
                     f"Modality {name!r} must be an array or a tensor. Received: "
                     f"{type(inputs[name]).__name__}. Fill a modality that is missing "
                     "with NaN."
+                )
+            if "int" in self.input[name].dtype and _has_nan(inputs[name]):
+                raise ValueError(
+                    f"Modality {name!r} must hold whole numbers, 0 where one is "
+                    "missing. Received: NaN."
                 )
             got = tuple(got)
             fits = len(got) == len(shape) and all(
@@ -126,3 +133,8 @@ class NamedModel(keras.Model):
                 + ", ".join(f"{len(inputs[n])} of {n!r}" for n in expected)
                 + "."
             )
+
+
+def _has_nan(x):
+    """Whether an array has NaN; tensors, which may not be known yet, are not read."""
+    return isinstance(x, np.ndarray) and bool(np.isnan(x).any())

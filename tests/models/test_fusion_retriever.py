@@ -307,5 +307,8 @@ def test_wrong_input(trained):
         trained.search(x["text"][:1], other)
     with pytest.raises(ValueError, match=r"Expected a dict with the modalities"):
         trained.predict({"image": x["image"], "caption": x["text"]}, verbose=0)
+    gap = {"image": x["image"], "text": np.full(x["text"].shape, np.nan)}
+    with pytest.raises(ValueError, match="'text' must hold whole numbers, 0 where"):
+        trained.predict(gap, verbose=0)
     with pytest.raises(ValueError, match="`inputs` must be"):
         FusionRetriever(inputs={"image": (8, 8, 3)}, encoders={"image": None})
