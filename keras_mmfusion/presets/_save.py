@@ -191,6 +191,7 @@ def _versions():
 
 def _golden_bytes(model, clone, inputs):
     inputs = {name: np.asarray(value) for name, value in inputs.items()}
+    _check_golden_inputs(_golden.named_inputs(model), inputs)
     outputs = _golden.predict(model, inputs)
     if not all(np.isfinite(value).all() for value in outputs.values()):
         raise PresetError(
@@ -211,6 +212,27 @@ def _golden_bytes(model, clone, inputs):
             f"Received: {len(data):,} bytes. A few samples are enough."
         )
     return data
+
+
+def _check_golden_inputs(expected, inputs):
+    """Raise before the model does, which an error costs its weights on JAX."""
+    shapes = {name: tuple(tensor.shape) for name, tensor in expected.items()}
+    given = {name: value.shape for name, value in inputs.items()}
+    samples = {shape[:1] for shape in given.values()}
+    fits = len(samples) == 1 and samples.isdisjoint({(), (0,)})
+    if shapes and fits:
+        fits = set(shapes) == set(given) and all(
+            len(shape) == len(given[name])
+            and all(
+                a in (None, b) for a, b in zip(shape[1:], given[name][1:], strict=True)
+            )
+            for name, shape in shapes.items()
+        )
+    if not fits:
+        raise PresetError(
+            "`golden` must hold a few samples of each input of the model, of shapes "
+            f"{shapes}. Received: {given}."
+        )
 
 
 def _check_file(name, content):

@@ -159,6 +159,24 @@ def test_arguments_are_checked(model, tmp_path, arguments, message):
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    "golden",
+    [
+        {},
+        {"wave": np.zeros((1, 6))},
+        {"wave": np.zeros((1, 6)), "words": np.zeros((1, 2))},
+        {"wave": np.zeros((0, 6)), "text": np.zeros((0, 2))},
+        {"wave": np.zeros((2, 6)), "text": np.zeros((1, 2))},
+        {"wave": np.zeros((1, 5)), "text": np.zeros((1, 2))},
+        {"wave": np.zeros(6), "text": np.zeros(2)},
+    ],
+)
+def test_golden_inputs_are_those_of_the_model(model, tmp_path, golden):
+    with pytest.raises(ValueError, match="a few samples of each input"):
+        presets.save(model, tmp_path / "x", golden=golden)
+    assert not any(tmp_path.iterdir())
+
+
 def test_large_golden_arrays(model, inputs, tmp_path, monkeypatch):
     monkeypatch.setattr(_save._json, "MAX_BYTES", 10_000)
     rng = np.random.default_rng(0)  # Which no compression makes smaller.
