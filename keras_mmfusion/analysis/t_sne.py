@@ -31,8 +31,9 @@ def plot_t_sne(features, labels, classes=None, perplexity=30.0, seed=0):
         dicts `{"neighbour_accuracy": …, "silhouette": …}`, and a matplotlib `Figure`.
 
     Raises:
-        ValueError: There are no features, their numbers of samples are not that of
-            `labels`, too few for `perplexity`, or there are not two classes.
+        ValueError: There are no features, they are the same for all samples, their
+            numbers of samples are not that of `labels`, too few for `perplexity`, or
+            there are not two classes.
         ImportError: scikit-learn or matplotlib is not installed.
 
     Example:
@@ -70,9 +71,17 @@ def plot_t_sne(features, labels, classes=None, perplexity=30.0, seed=0):
             "t-SNE needs the package scikit-learn: "
             "pip install 'keras_mmfusion[analysis]'"
         ) from error
+    if not isinstance(features, dict):
+        raise ValueError(
+            "`features` must be a dict, a title to an array. "
+            f"Received: {type(features).__name__}"
+        )
     tables = {title: feature_table(x, f"`{title}`") for title, x in features.items()}
+    # The picture starts from two principal components, even of one feature.
+    tables = {t: x if x.shape[1] > 1 else x * [1.0, 0.0] for t, x in tables.items()}
     labels = np.asarray(labels)
     _check(tables, labels, classes, perplexity)
+    labels = labels.astype("int64")
     make = TSNE(perplexity=perplexity, init="pca", random_state=seed)
     embeddings = {title: make.fit_transform(x) for title, x in tables.items()}
     scores = {title: _scores(x, labels) for title, x in tables.items()}
@@ -91,12 +100,22 @@ def _check(tables, labels, classes, perplexity):
             f"`perplexity` must be above {NEIGHBOURS} and below the number of samples, "
             f"{len(labels)}. Received: perplexity={perplexity}"
         )
+    for title, table in tables.items():
+        # t-SNE of scikit-learn would bring the whole process down.
+        if (table == table[0]).all():
+            raise ValueError(
+                f"`{title}` must tell samples apart. Received: the same features for "
+                f"all {len(table)} samples. Leave out what is missing in all of them."
+            )
+    numbers = labels.dtype.kind in "biuf" and np.isfinite(labels).all()
     found = np.unique(labels)
+    whole = numbers and found[0] >= 0 and (found == found.astype("int64")).all()
     named = len(classes) if classes is not None else np.inf
-    if len(found) < 2 or not set(found) <= set(range(int(min(named, found.max() + 1)))):
+    if not whole or found[-1] >= named or not 2 <= len(found) < len(labels):
         raise ValueError(
             "`labels` must be whole numbers from 0 of at least two classes, each with "
-            f"a name in `classes`. Received: {found[:9].tolist()}, classes={classes}"
+            f"a name in `classes`, and fewer than samples. "
+            f"Received: {found[:9].tolist()}, classes={classes}"
         )
 
 

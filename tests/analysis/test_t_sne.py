@@ -62,11 +62,33 @@ def test_the_seed_decides(features, drawn):
     assert [t.get_text() for t in figure.legends[0].get_texts()] == ["0", "1", "2"]
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bool", "uint8"])
+def test_labels_of_any_numbers(features, dtype):
+    one, labels = {"apart": features["apart"]}, LABELS > 0
+    expected = plot_t_sne(one, labels.astype("int64"), perplexity=12)[1]
+    assert plot_t_sne(one, labels.astype(dtype), perplexity=12)[1] == expected
+
+
+def test_a_single_feature(features):
+    embeddings, scores, _ = plot_t_sne({"one": LABELS * 1.0}, LABELS, perplexity=12)
+    assert embeddings["one"].shape == (60, 2)
+    assert scores["one"]["neighbour_accuracy"] == 1.0
+
+
 def test_errors(features):
     with pytest.raises(ValueError, match=r"rows \{'apart': 60, 'noise': 60\}"):
         plot_t_sne(features, LABELS[:50])
     with pytest.raises(ValueError, match="must be a dict"):
         plot_t_sne({}, LABELS)
+    with pytest.raises(ValueError, match=r"must be a dict.* ndarray"):
+        plot_t_sne(features["apart"], LABELS)
+    with pytest.raises(ValueError, match="`gone` must tell samples apart"):
+        plot_t_sne({"gone": np.ones((60, 4))}, LABELS)
+    for labels in (np.where(LABELS > 0, np.nan, 0), LABELS - 0.5, LABELS.astype(str)):
+        with pytest.raises(ValueError, match="must be whole numbers"):
+            plot_t_sne(features, labels)
+    with pytest.raises(ValueError, match="fewer than samples"):
+        plot_t_sne(features, np.arange(60))
     with pytest.raises(ValueError, match="perplexity=60"):
         plot_t_sne(features, LABELS, perplexity=60)
     with pytest.raises(ValueError, match="name in `classes`"):
