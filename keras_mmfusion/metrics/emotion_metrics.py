@@ -46,8 +46,8 @@ def emotion_metrics(labels, predictions, num_classes):
         `EmotionMetrics`.
 
     Raises:
-        ValueError: There is no sample, the numbers of samples differ, or a class is
-            none of `num_classes`.
+        ValueError: There is no sample, the numbers of samples differ, a prediction is
+            NaN, or a class is none of `num_classes`.
 
     Example:
 
@@ -61,6 +61,11 @@ def emotion_metrics(labels, predictions, num_classes):
     """
     labels, predictions = np.asarray(labels), np.asarray(predictions)
     if predictions.shape == (len(labels), num_classes) and labels.ndim == 1:
+        if np.isnan(predictions).any():
+            raise ValueError(
+                "`predictions` must be numbers. Received: NaN for "
+                f"{int(np.isnan(predictions).any(axis=1).sum())} samples."
+            )
         predictions = predictions.argmax(axis=-1)
     if not labels.size or labels.ndim != 1 or labels.shape != predictions.shape:
         raise ValueError(

@@ -73,5 +73,7 @@ def test_errors():
         plot_confusion([0, 2], [0, 1], ("calm", "angry"))
     with pytest.raises(ValueError, match=r"`predictions` must be .* Received: \[-1\]"):
         emotion_metrics([0, 1], [0, -1], 2)
+    with pytest.raises(ValueError, match="NaN for 1 samples"):
+        emotion_metrics([0, 1], [[0.4, 0.6], [np.nan, np.nan]], 2)
     with pytest.raises(ValueError, match=r"`predictions` must be whole .*\[0.5\]"):
         emotion_metrics([0, 1], [0, 0.5], 2)
