@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from keras_mmfusion._export_formats import ExportError
+from keras_mmfusion.presets._folder import CONFIG, METADATA
 
 
 def check_target(format, path, overwrite):
@@ -15,6 +16,12 @@ def check_target(format, path, overwrite):
         raise ExportError(
             f"The path of the format {format.name} must end in {format.suffix}. "
             f"Received: {str(path)!r}."
+        )
+    if all((path.parent / name).is_file() for name in (CONFIG, METADATA)):
+        # With a file that its metadata does not list, it would no longer load.
+        raise ExportError(
+            "An export must be written outside the folder of a preset. "
+            f"Received: {path}. Write elsewhere."
         )
     for target in format.paths(path):
         if target.is_dir() and format.suffix:

@@ -74,6 +74,15 @@ def test_bad_input(
     assert re.search(message, refused(capsys, tmp_path, "export", *words))
 
 
+def test_a_preset_is_no_place_for_exports(preset, tmp_path, capsys, installed):
+    path = os.path.join(preset, "m.onnx")
+    line = refused(
+        capsys, tmp_path, "export", preset, "--format=onnx", "--output", path
+    )
+    assert "outside the folder of a preset" in line
+    presets.load(preset)
+
+
 def test_a_missing_package_is_named(preset, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     path = tmp_path / "m.onnx"
