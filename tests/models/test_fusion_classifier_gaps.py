@@ -116,6 +116,24 @@ def test_pooling_is_over_valid_steps():
     assert_close(small.predict(model, gaps), fused[:, :4].mean(axis=1))
 
 
+@pytest.mark.parametrize("fusion", ["atd", "concat", "lmf"])
+def test_steps_without_anything_count_in_no_loss_and_no_metric(fusion):
+    model = small.per_step_model(fusion, causal=False)
+    x = small.with_nan(small.inputs(), "wave", np.s_[1:3, 4:])
+    x = small.with_nan(x, "calendar", np.s_[2, 3:])
+    y = np.tile(Y[:, None], (1, small.STEPS))
+    there = np.ones(y.shape, bool)
+    there[2, 4:] = False
+    weights = np.random.default_rng(0).random(y.shape)
+    model.compile(loss="sparse_categorical_crossentropy", weighted_metrics=["accuracy"])
+    loss, accuracy = model.evaluate(x, y, sample_weight=weights, verbose=0)
+    p = small.predict(model, x)
+    errors = -np.log(np.take_along_axis(p, y[..., None], -1)[..., 0])[there]
+    assert loss == pytest.approx(np.mean(errors * weights[there]), rel=1e-5)
+    right = (p.argmax(-1) == y)[there]
+    assert accuracy == pytest.approx(np.average(right, weights=weights[there]))
+
+
 def test_encoders_are_given_the_mask():
     """A recurrent encoder passes over missing steps."""
     encoder = LSTMEncoder((4,), name="lstm")
