@@ -1,12 +1,12 @@
 """Columns of a table as samples of their own, and back."""
 
-import keras
 from keras import ops
 
 from keras_mmfusion._serialization import register
+from keras_mmfusion.models._part import Part
 
 
-class _Plain(keras.layers.Layer):
+class _Plain(Part):
     """Without weights; NaN goes through, so nothing may be cast to halves."""
 
     def __init__(self, **kwargs):
@@ -113,7 +113,7 @@ class ZeroForMissing(_Plain):
 
 
 @register()
-class Shrinkage(keras.layers.Layer):
+class Shrinkage(Part):
     """A part of a forecast, times a factor a step that training leaves alone."""
 
     def build(self, input_shape):

@@ -4,10 +4,11 @@ import keras
 from keras import ops
 
 from keras_mmfusion._serialization import register
+from keras_mmfusion.models._part import Part
 
 
 @register()
-class SplitMissing(keras.layers.Layer):
+class SplitMissing(Part):
     """Replace NaN by zero and tell which steps hold anything at all.
 
     Call arguments:
@@ -42,7 +43,7 @@ class SplitMissing(keras.layers.Layer):
 
 
 @register()
-class TokenMask(keras.layers.Layer):
+class TokenMask(Part):
     """Which tokens `(batch, time)` are there: those that are not the padding, 0."""
 
     def call(self, inputs):
@@ -56,7 +57,7 @@ class TokenMask(keras.layers.Layer):
 
 
 @register()
-class AttachMask(keras.layers.Layer):
+class AttachMask(Part):
     """Give encoded features the mask of their modality, as a Keras mask.
 
     An encoder may drop its mask or change the length of time. Where the length
@@ -100,7 +101,7 @@ class AttachMask(keras.layers.Layer):
 
 
 @register()
-class ShowMask(keras.layers.Layer):
+class ShowMask(Part):
     """The mask of its input as an output: booleans `(batch, time)`."""
 
     def __init__(self, **kwargs):
@@ -121,7 +122,7 @@ class ShowMask(keras.layers.Layer):
 
 
 @register()
-class MaskedMean(keras.layers.Layer):
+class MaskedMean(Part):
     """Mean over the valid time steps; zero where there is none."""
 
     def __init__(self, **kwargs):
@@ -146,7 +147,7 @@ class MaskedMean(keras.layers.Layer):
 
 
 @register()
-class DropMask(keras.layers.Layer):
+class DropMask(Part):
     """The same values without a mask, for what is to be whole again."""
 
     def __init__(self, **kwargs):

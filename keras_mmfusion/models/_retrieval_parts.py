@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_mmfusion._serialization import register
 from keras_mmfusion.models._missing import MaskedMean
+from keras_mmfusion.models._part import Part
 
 NEVER = -1e9
 
@@ -161,7 +162,7 @@ class MatchingLoss(keras.layers.Layer):
 
 
 @register()
-class UnitVectors(keras.layers.Layer):
+class UnitVectors(Part):
     """Vectors of length 1; zeros stay zeros, and have gradients of zero.
 
     The gradient of Keras' UnitNormalization is NaN there.

@@ -1,0 +1,48 @@
+"""Our models in the hands of Keras: clones, and models made of their layers."""
+
+import keras
+import numpy as np
+from backends import once
+from harness import assert_close
+from small import classifier, inputs, predict
+from test_beat_ensemble import BEATS, member
+
+from keras_mmfusion.models import BeatEnsemble, FusionForecaster
+
+
+@once
+def test_a_clone_computes_the_same():
+    x = inputs()
+    x["wave"][0] = np.nan
+    model = classifier()
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    assert_close(predict(clone, x), predict(model, x), 1e-6)
+
+
+@once
+def test_other_models_have_clones():
+    forecaster = FusionForecaster(
+        {"series": (12, 2), "calendar": (12, 3)},
+        {"series": keras.layers.Dense(4), "calendar": None},
+        horizon=5,
+        fusion="concat",
+    )
+    for model in (BeatEnsemble([member(0), member(1)]), forecaster):
+        clone = keras.models.clone_model(model)
+        shapes = [weight.shape for weight in model.weights]
+        assert [weight.shape for weight in clone.weights] == shapes
+
+
+@once
+def test_a_model_of_some_of_the_layers_is_saved(tmp_path):
+    """As one makes it to look inside, or to go on from there."""
+    x = {
+        "rhythm": np.random.default_rng(0).normal(size=(2, BEATS, 2)),
+        "shape": np.full((2, BEATS, 3), np.nan),
+    }
+    model = member()
+    part = keras.Model(model.input, model.get_layer("fusion").output)
+    part.save(tmp_path / "part.keras")
+    again = keras.saving.load_model(tmp_path / "part.keras")
+    assert_close(predict(again, x), predict(part, x), 1e-6)
