@@ -86,14 +86,17 @@ class BeatConsensus:
         logs = np.log(np.where(heard[:, None], probabilities, 0.0) + FLOOR)
         result = np.array(probabilities)
         for start in range(0, len(result), BLOCK):
-            rows = np.arange(start, min(start + BLOCK, len(result)))
+            rows = np.arange(start, min(start + BLOCK, len(result)), dtype="int32")
             near = slice(max(start - self.reach, 0), rows[-1] + 1 + self.reach)
-            columns = np.arange(len(result))[near]
+            columns = np.arange(len(result), dtype="int32")[near]
             distances = squares[near] - 2 * places[rows] @ places[near].T
             ahead = columns - rows[:, None]
-            barred = (ahead == 0) | (abs(ahead) > self.reach) | ~heard[near]
-            barred |= lacking[near] != lacking[rows, None]
-            distances[barred | (ahead > 0) if causal else barred] = np.inf
+            barred = (ahead < -self.reach) | (ahead > (-1 if causal else self.reach))
+            if lacking.any():
+                barred |= lacking[near] != lacking[rows, None]
+            np.putmask(distances, barred, np.inf)
+            distances[:, ~heard[near]] = np.inf
+            distances[rows - start, rows - near.start] = np.inf  # itself
             result[rows] = self._mean(logs[rows], logs[near], distances)
         return np.where(heard[:, None], result, probabilities)
 
