@@ -176,6 +176,11 @@ def finish(folder, facts):
     shutil.rmtree(folder / "backup", ignore_errors=True)
 
 
+def settings(args, *names):
+    """What a run is made with, `{option: value}`; see `check_settings`."""
+    return {name: getattr(args, name) for name in names}
+
+
 def check_settings(folder, settings):
     """Refuse a run that is complete, but was trained with other settings.
 

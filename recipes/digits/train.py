@@ -49,7 +49,9 @@ def run(args, network, seed):
     """Train one network, or leave it if it is there already."""
     folder = folder_of(args.output, args.protocol, args.noise, network, seed)
     if (folder / "run.json").exists():
-        resuming.check_settings(folder, settings_of(args))
+        resuming.check_settings(
+            folder, resuming.settings(args, "size", "samples", *OPTIONS)
+        )
         print(f"{folder}: complete", flush=True)
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -100,7 +102,7 @@ def run(args, network, seed):
         folder,
         {
             "command": command(args, network),
-            "settings": settings_of(args),
+            "settings": resuming.settings(args, "size", "samples", *OPTIONS),
             "commit": common.commit(),
             "backend": keras.backend.backend(),
             "keras": keras.__version__,
@@ -133,11 +135,6 @@ def command(args, network):
         f" --network {network} --size {args.size} --samples {args.samples}"
         f"{common.changed(args, parse_arguments([]), *OPTIONS)}"
     )
-
-
-def settings_of(args):
-    """What the folder of a run does not tell; see `resuming.check_settings`."""
-    return {name: getattr(args, name) for name in ("size", "samples", *OPTIONS)}
 
 
 def folder_of(output, protocol, noise, network, seed):

@@ -81,7 +81,7 @@ def run(args, corpus, arrays, fold, number, subset, fusion, pretrained):
     folder = folder_of(args.output, args.corpus, args.folds, subset, fusion, pretrained)
     folder = folder / f"fold{number}"
     if (folder / "run.json").exists():
-        resuming.check_settings(folder, settings_of(args))
+        resuming.check_settings(folder, resuming.settings(args, *OPTIONS))
         print(f"{folder}: complete", flush=True)
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -133,7 +133,7 @@ def run(args, corpus, arrays, fold, number, subset, fusion, pretrained):
         {
             "command": f"python recipes/emotion/train.py --corpus {args.corpus} "
             f"--folds {args.folds} --subsets {subset} --fusions {fusion}",
-            "settings": settings_of(args),
+            "settings": resuming.settings(args, *OPTIONS),
             "commit": common.commit(),
             "backend": keras.backend.backend(),
             "keras": keras.__version__,
@@ -173,11 +173,6 @@ def stopping(args, monitor, mode):
     return keras.callbacks.EarlyStopping(
         monitor, mode=mode, patience=args.patience, restore_best_weights=True
     )
-
-
-def settings_of(args):
-    """What the folder of a run does not tell; see `resuming.check_settings`."""
-    return {name: getattr(args, name) for name in OPTIONS}
 
 
 def folder_of(output, corpus, folds, subset, fusion, pretrained):

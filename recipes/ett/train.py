@@ -67,7 +67,7 @@ def check(args, task):
 def settings_of(args, task, name):
     """What a run depends on, besides its table, model and seed."""
     of_steps = BUDGET if name in architecture.TRAINED else ()
-    return {**task.settings, **{option: getattr(args, option) for option in of_steps}}
+    return {**task.settings, **resuming.settings(args, *of_steps)}
 
 
 def run(args, task, name, seed):

@@ -58,7 +58,7 @@ def run(args, recordings, preprocessor, seed, fold):
     part = "all" if fold is None else f"fold{fold}"
     folder = Path(args.output) / args.protocol / name / f"seed{seed}_{part}"
     if (folder / "run.json").exists():
-        resuming.check_settings(folder, settings_of(args))
+        resuming.check_settings(folder, resuming.settings(args, *OPTIONS))
         print(f"{folder}: complete", flush=True)
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -119,7 +119,7 @@ def run(args, recordings, preprocessor, seed, fold):
             + (" --leads" if args.leads else "")
             + (" --pretrain" if args.pretrain else "")
             + (" --causal" if args.causal else ""),
-            "settings": settings_of(args),
+            "settings": resuming.settings(args, *OPTIONS),
             "commit": common.commit(),
             "backend": keras.backend.backend(),
             "keras": keras.__version__,
@@ -129,11 +129,6 @@ def run(args, recordings, preprocessor, seed, fold):
             **facts,
         },
     )
-
-
-def settings_of(args):
-    """What the folder of a run does not tell; see `resuming.check_settings`."""
-    return {name: getattr(args, name) for name in OPTIONS}
 
 
 def name_of(args):

@@ -41,7 +41,7 @@ def run(args, images, name, seed):
     """Train one model, or leave it if it is there already."""
     folder = folder_of(args.output, name, seed)
     if (folder / "run.json").exists():
-        resuming.check_settings(folder, settings_of(args))
+        resuming.check_settings(folder, resuming.settings(args, *OPTIONS))
         print(f"{folder}: complete", flush=True)
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ def run(args, images, name, seed):
         folder,
         {
             "command": f"python recipes/mnist_channels/train.py --models {name}",
-            "settings": settings_of(args),
+            "settings": resuming.settings(args, *OPTIONS),
             "commit": common.commit(),
             "backend": keras.backend.backend(),
             "keras": keras.__version__,
@@ -95,11 +95,6 @@ def run(args, images, name, seed):
             "validation": errors,
         },
     )
-
-
-def settings_of(args):
-    """What the folder of a run does not tell; see `resuming.check_settings`."""
-    return {name: getattr(args, name) for name in OPTIONS}
 
 
 def folder_of(output, name, seed):

@@ -52,7 +52,7 @@ def run(args, corpus, prepare, parts, name, seed):
     """Train one model, or leave it if it is there already."""
     folder = Path(args.output, corpus, name, f"seed{seed}")
     if (folder / "run.json").exists():
-        resuming.check_settings(folder, settings_of(args))
+        resuming.check_settings(folder, resuming.settings(args, *OPTIONS))
         print(f"{folder}: complete", flush=True)
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -101,7 +101,7 @@ def run(args, corpus, prepare, parts, name, seed):
         folder,
         {
             "command": command(args, corpus, name, seed),
-            "settings": settings_of(args),
+            "settings": resuming.settings(args, *OPTIONS),
             "commit": common.commit(),
             "backend": keras.backend.backend(),
             "keras": keras.__version__,
@@ -122,11 +122,6 @@ def command(args, corpus, name, seed):
         f"python recipes/retrieval/train.py --corpus {corpus} --models {name} "
         f"--seeds {seed}{common.changed(args, parse_arguments([]), *OPTIONS)}"
     )
-
-
-def settings_of(args):
-    """What the folder of a run does not tell; see `resuming.check_settings`."""
-    return {name: getattr(args, name) for name in OPTIONS}
 
 
 def validate(model, part):
