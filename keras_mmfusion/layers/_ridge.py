@@ -39,7 +39,7 @@ class RidgeSums:
         used = np.arange(bias + 1)
         penalty = np.full(bias + 1, float(alpha))
         if covariate_alpha is None:
-            used = used[(used < first) | (used == bias)]
+            used = np.delete(used, slice(first, bias))
         else:
             penalty[first:bias] = covariate_alpha
         used = np.setdiff1d(used, unseen)

@@ -16,7 +16,13 @@ class BeatConsensus:
 
     The log probabilities of a beat are averaged with those of its nearest
     neighbours in the same recording. A model that sees beats in short segments
-    may judge two equal beats of a patient differently; this makes up for it.
+    may judge two equal beats of a patient differently; this makes up for it:
+
+    ```
+    log q_i = (1 - share) log p_i + share mean(log p_j, j among the neighbours of i)
+    ```
+
+    up to a constant, so that the sum is 1; probabilities are raised by 0.0001 before.
 
     Args:
         weights: dict, modality name to float. By how much the modality counts in

@@ -3,9 +3,9 @@
 Naive and linear ones have no seed: `persistence`, `seasonal`, and `linear`, `dlinear`,
 `nlinear` by ridge regression; `nlinear_phase` is `nlinear` with the time of the year,
 `nlinear_short` is `nlinear` of the shortest of several look-backs only.
-On top of that one, fusions of patches of the series, of its picture (days x hours)
-and of the calendar: `atd`, `step`, `zoom_shift`, `concat`; or one of these three by
-itself. `blank` is `atd` with a picture of zeros, as a control. `patches` is a
+On top of `nlinear_phase`, fusions of patches of the series, of its picture (days x
+hours) and of the calendar: `atd`, `step`, `zoom_shift`, `concat`; or one of these three
+by itself. `blank` is `atd` with a picture of zeros, as a control. `patches` is a
 transformer over patches without any linear part; `nlinear_adam` is `nlinear` trained by
 steps.
 """

@@ -220,11 +220,7 @@ def choose(args, protocol, variant):
     trained_seeds = scoring.read_runs(args.output, protocol, variant, folds=False)
     runs = scoring.read_runs(args.output, protocol, variant, folds=True)
     scores = {
-        seed: scoring.score(
-            scoring.in_consensus(p, recordings, protocol, variant),
-            recordings,
-            data.classes_of(protocol),
-        )[0]
+        seed: scoring.score_model(p, recordings, protocol, variant)
         for seed, p in runs.items()
         if set(mitbih.DS1) <= set(p) and seed in trained_seeds
     }

@@ -79,6 +79,12 @@ def in_consensus(predictions, recordings, protocol, variant):
     }
 
 
+def score_model(predictions, recordings, protocol, variant):
+    """Metrics of one model as it predicts, its consensus included."""
+    predictions = in_consensus(predictions, recordings, protocol, variant)
+    return score(predictions, recordings, data.classes_of(protocol))[0]
+
+
 def score(predictions, recordings, classes, part=None):
     """Metrics of one seed as a flat dict.
 
@@ -161,18 +167,13 @@ def validation_table(output, protocol, recordings, causal=False):
     for folder in sorted(Path(output, protocol).iterdir()):
         if folder.name.endswith("_causal") != causal:
             continue
-        names, classes = {r.name for r in recordings}, data.classes_of(protocol)
+        names = {r.name for r in recordings}
         for label, read in ((folder.name, read_runs), ("", read_models)):
             found = read(output, protocol, folder.name, folds=True).values()
             complete = [p for p in found if names <= set(p)]
             if complete:
                 scores = [
-                    score(
-                        in_consensus(p, recordings, protocol, folder.name),
-                        recordings,
-                        classes,
-                    )[0]
-                    for p in complete
+                    score_model(p, recordings, protocol, folder.name) for p in complete
                 ]
                 members = len(seeds_of(protocol, folder.name, 0))
                 name = label or f"{folder.name} x {members}"

@@ -4,23 +4,35 @@ python recipes/mitbih/validate.py
 """
 
 import argparse
+import itertools
 
+import architecture
 import data
 import ectopic_rich
 import scoring
 
 from keras_mmfusion.datasets import mitbih
+from keras_mmfusion.models import BeatConsensus
 from keras_mmfusion.preprocessing import BeatPreprocessor
+
+# What is tried by `--consensus`: weights of the rhythm beside 1 of the waveforms,
+# numbers of neighbours, and their share.
+TRIED = ((0, 20, 80), (10, 25, 60), (0.5, 0.8))
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", help="folder with mitdb/")
     parser.add_argument("--causal", action="store_true", help="the causal variants")
+    parser.add_argument(
+        "--consensus", metavar="VARIANT", help="compare settings of its consensus"
+    )
     parser.add_argument("--output", default="runs/mitbih")
     args = parser.parse_args(argv)
     preprocessor = BeatPreprocessor(causal=args.causal)
     recordings = data.load("interpatient", preprocessor, args.data, mitbih.DS1)
+    if args.consensus:
+        return compare(args.output, args.consensus, recordings)
     simulated = ectopic_rich.for_validation(recordings, preprocessor)
     groups = {"Recorded beats": recordings}
     for kind in "SV":
@@ -31,6 +43,32 @@ def main(argv=None):
         scoring.print_table(
             scoring.validation_table(args.output, "interpatient", group, args.causal)
         )
+
+
+def compare(output, variant, recordings):
+    """Print what each setting of a consensus makes of the seeds, on recorded beats."""
+    runs = scoring.read_runs(output, "interpatient", variant, folds=True).values()
+    classes, causal = data.INTERPATIENT_CLASSES, architecture.parse(variant).causal
+    tables = {"none": runs}
+    for rhythm, neighbors, share in itertools.product(*TRIED):
+        weights = {"ecg": 1.0} | ({"rhythm": rhythm} if rhythm else {})
+        consensus = BeatConsensus(weights, neighbors, share)
+        tables[f"{rhythm}, {neighbors}, {share}"] = [
+            {r.name: consensus(p[r.name], r.modalities, causal) for r in recordings}
+            for p in runs
+        ]
+    print("Weight of the rhythm, neighbours, share:")
+    scoring.print_table(
+        [
+            (
+                name,
+                scoring.summarise(
+                    [scoring.score(p, recordings, classes)[0] for p in of]
+                ),
+            )
+            for name, of in tables.items()
+        ]
+    )
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ import data  # noqa: E402
 import pretrain  # noqa: E402
 import scoring  # noqa: E402
 import train  # noqa: E402
+import validate  # noqa: E402
 
 pytestmark = only_on("torch")
 
@@ -144,6 +145,20 @@ def test_scores_are_in_consensus_where_models_are(variant, protocol, weights):
         expected = consensus(expected, modalities, causal)
         assert np.abs(expected - raw["made"]).max() > 0.01
     assert_close(found, expected, 0.0)
+
+
+def test_settings_of_a_consensus_are_compared(monkeypatch, capsys):
+    rng = np.random.default_rng(0)
+    modalities = {name: rng.normal(size=(80, 2)) for name in ("ecg", "rhythm")}
+    labels = np.arange(80) % 4
+    recording = data.Recording("made", modalities, labels, labels < 0, labels)
+    right = 0.1 + 0.6 * np.eye(4)[labels]
+    monkeypatch.setattr(scoring, "read_runs", lambda *a, **k: {0: {"made": right}})
+    validate.compare("runs", "atd", [recording])
+    _, _, none, *others = capsys.readouterr().out.splitlines()
+    # Neighbours drawn at random can only spoil what is right throughout.
+    assert none.split()[:3] == ["none", "1", "1.0000"] and len(others) == 18
+    assert min(float(row.split()[4]) for row in others) < 1.0
 
 
 def test_stage_1_is_what_the_classifier_begins_with(tmp_path):
