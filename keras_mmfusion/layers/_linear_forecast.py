@@ -7,7 +7,12 @@ from keras import ops
 from keras_mmfusion._checks import check_positive_int
 from keras_mmfusion._horizons import groups_of_steps, parts_of
 from keras_mmfusion.layers._composite_layer import CompositeLayer
-from keras_mmfusion.layers._ridge import RidgeSums, best_fits, surely_better
+from keras_mmfusion.layers._ridge import (
+    RidgeSums,
+    best_fits,
+    mean_of_fits,
+    surely_better,
+)
 
 # Penalties that are tried by default, see `fit_closed_form`.
 ALPHAS = (0.0, 1e-5, 1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0, 10.0)
@@ -114,6 +119,7 @@ class LinearForecastBase(CompositeLayer):
         alphas=ALPHAS,
         covariate_alphas=ALPHAS,
         lookbacks=None,
+        reversion=None,
     ):
         """Set the weights to those of ridge regression, at once and exactly.
 
@@ -145,6 +151,10 @@ class LinearForecastBase(CompositeLayer):
             lookbacks: Sequence of ints, such as `(336, 504)`: the weights are the mean
                 of fits to so many of the last steps. Short ones have less to learn
                 from, long ones more to overfit. Defaults to `None`, all steps.
+            reversion: float from 0 to 1, of a `LinearForecast`: how far forecasts go
+                back to the mean of training. 1: as far as least squares has it; 0: not
+                at all, as those of `NLinear`, which go along with a new level; between,
+                the mean of these two, so weighted. Defaults to `None`, which is 1.
 
         Returns:
             dict, `"alpha"` that was taken and `"validation_mse"` of each that was
@@ -170,7 +180,9 @@ class LinearForecastBase(CompositeLayer):
                     f"more, one at least. Received: {tried}"
                 )
         check_positive_int(parts=parts)
-        unseen = self._unseen(_pair(x)[0].shape[1], lookbacks)
+        known = _pair(x)[0].shape[1]
+        reversion = 1.0 if reversion is None else self._checked(reversion)
+        solve = mean_of_fits(self._unseen(known, lookbacks), known - 1, reversion)
         steps = groups_of_steps(horizons, self.horizon)
         whole = horizons is None
         training = self._sums(x, y, steps, whole)
@@ -179,14 +191,20 @@ class LinearForecastBase(CompositeLayer):
             held_out = self._sums(*validation_data, steps, whole, parts)
         if alpha == "validation":
             fits = self._chosen_on_validation(
-                training, held_out, alphas, covariate_alphas, unseen
+                training, held_out, alphas, covariate_alphas, solve
             )
         else:
             penalties = [[(alpha, alpha)]] * len(steps)
-            fits = best_fits(training, held_out, penalties, unseen)
+            fits = best_fits(training, held_out, penalties, solve)
         self._assign(np.concatenate([fit.weights for fit in fits], axis=1))
         found = [self._told(fit) for fit in fits]
         return found[0] if whole else dict(zip(horizons, found, strict=True))
+
+    def _checked(self, reversion):
+        raise ValueError(
+            "`reversion` is for `LinearForecast`, whose map may or may not go along "
+            f"with a level. Received: reversion={reversion} for a {type(self).__name__}"
+        )
 
     def _unseen(self, steps, lookbacks):
         """Numbers of the features that fits to the last steps do without."""
@@ -201,15 +219,15 @@ class LinearForecastBase(CompositeLayer):
         return [np.flatnonzero(step < steps - known) for known in lookbacks]
 
     def _chosen_on_validation(
-        self, training, held_out, alphas, covariate_alphas, unseen
+        self, training, held_out, alphas, covariate_alphas, solve
     ):
         """Fits of all groups: the best without covariates, then the best with them."""
         series = [[(alpha, None) for alpha in alphas]] * len(training)
-        plain = best_fits(training, held_out, series, unseen)
+        plain = best_fits(training, held_out, series, solve)
         if self.covariate_weights is None:
             return plain
         both = [[(fit.penalty[0], a) for a in covariate_alphas] for fit in plain]
-        fits = best_fits(training, held_out, both, unseen)
+        fits = best_fits(training, held_out, both, solve)
         if not surely_better(held_out, fits, plain):
             return plain
         return [

@@ -54,6 +54,20 @@ class RidgeSums:
             solution[used] = np.linalg.solve(inner, self.cross[used])
         return solution
 
+    def from_last(self, last):
+        """The same sums, of the distances of features and targets from one feature.
+
+        Args:
+            last: int, the number of that feature; it and those before it are a series.
+        """
+        change = np.eye(len(self.inner))
+        change[last, : last + 1] -= 1.0
+        distances = RidgeSums(self.covariates)
+        distances.count = self.count
+        distances.inner = change.T @ self.inner @ change
+        distances.cross = change.T @ (self.cross - self.inner[:, last, None])
+        return distances
+
     def error(self, weights):
         """Sum of the squared errors, over all rows and steps."""
         error = np.sum(weights * (self.inner @ weights - 2 * self.cross))
@@ -72,27 +86,56 @@ class Fit(NamedTuple):
     errors: dict
 
 
-def best_fits(training, held_out, penalties, unseen=((),)):
-    """The best `Fit` of each group of steps, of means over one or more regressions.
+def following(sums, last, penalty, unseen=()):
+    """Weights as of `RidgeSums.ridge`, those of a series with a sum of one.
+
+    A series that is higher by one then has forecasts that are, too. The weight of the
+    feature `last` is what is left of one; it has no penalty.
+    """
+    weights = sums.from_last(last).ridge(*penalty, unseen)
+    weights[last] = 1.0 - weights[:last].sum(axis=0)
+    return weights
+
+
+def mean_of_fits(unseen, last, reversion):
+    """What solves `(sums, penalty)`: a mean over look-backs, and over two kinds.
+
+    Args:
+        unseen: list of arrays, the features that each of the look-backs does without.
+        last: int, the number of the last step of the series.
+        reversion: float, the share of `RidgeSums.ridge`; the rest is `following`.
+    """
+
+    def solve(sums, penalty):
+        weights = 0.0
+        for left in unseen:
+            if reversion > 0:
+                weights += reversion * sums.ridge(*penalty, left)
+            if reversion < 1:
+                weights += (1 - reversion) * following(sums, last, penalty, left)
+        return weights / len(unseen)
+
+    return solve
+
+
+def best_fits(training, held_out, penalties, solve):
+    """The best `Fit` of each group of steps.
 
     Args:
         training: list of `[RidgeSums]`, one a group.
         held_out: list of lists of the same, one a part; empty if there are no such
             data and nothing to choose.
         penalties: list of lists of pairs to try, one list a group.
-        unseen: list of arrays, the features that each of the regressions does without.
+        solve: weights of `(sums, pair)`.
     """
     return [
-        _best(*of_group, unseen)
+        _best(*of_group, solve)
         for of_group in zip(training, held_out, penalties, strict=True)
     ]
 
 
-def _best(training, held_out, penalties, unseen):
-    weights = {
-        pair: np.mean([training[0].ridge(*pair, left) for left in unseen], axis=0)
-        for pair in penalties
-    }
+def _best(training, held_out, penalties, solve):
+    weights = {pair: solve(training[0], pair) for pair in penalties}
     errors = {}
     if held_out:
         errors = {

@@ -13,7 +13,9 @@ class LinearForecast(LinearForecastBase):
     ```
 
     All columns share the map. Covariates of the window, such as the phase of the
-    year, add `V c`, alike for all columns.
+    year, add `V c`, alike for all columns. Far ahead, a forecast goes back to the mean
+    that the layer was fitted to, where that of `NLinear` stays at the level of the
+    last value; `fit_closed_form(reversion=0.5)` gives the mean of both.
 
     Args:
         horizon: int. Steps to forecast.
@@ -49,5 +51,12 @@ class LinearForecast(LinearForecastBase):
 
     Reference:
         Zeng et al., "Are transformers effective for time series forecasting?",
-        arXiv:2205.13504 (Linear). The closed form and covariates are ours.
+        arXiv:2205.13504 (Linear). The closed form, covariates and reversion are ours.
     """
+
+    def _checked(self, reversion):
+        if not 0 <= reversion <= 1:
+            raise ValueError(
+                f"`reversion` must be from 0 to 1. Received: reversion={reversion}"
+            )
+        return reversion

@@ -9,6 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
+import architecture
 import card
 import data
 import evaluate
@@ -34,6 +35,7 @@ def main(argv=None):
     parser.add_argument("presets", nargs="*", metavar="PRESET", help="default: all")
     parser.add_argument("--csv", help=f"{card.TABLE}.csv, if it is elsewhere")
     parser.add_argument("--lookback", type=int, nargs="+", help="as for train.py")
+    parser.add_argument("--reversion", type=float, help="as for train.py")
     parser.add_argument("--data", help="folder with ett/")
     parser.add_argument("--output", default="runs/ett")
     parser.add_argument("--zoo", default=str(common.ZOO))
@@ -52,7 +54,10 @@ def main(argv=None):
 
 def release(name, args):
     features, model_name = PRESETS[name]
-    task = data.load(features, args.csv, args.data, args.lookback)
+    task = data.load(
+        features, args.csv, args.data, args.lookback, reversion=args.reversion
+    )
+    linear = architecture.linear_part(task)
     folder = Path(args.output, task.table.name, features)
     trained = scoring.read_facts(folder)
     seeds = trained[model_name]
@@ -76,6 +81,7 @@ def release(name, args):
         name=name,
         model=model_name,
         features=features,
+        linear=linear,
         seed=seed,
         run=seeds[seed],
         tables=tables,
@@ -84,7 +90,7 @@ def release(name, args):
         without=without(folder, model_name),
         gains={
             other: gains(found, model_name, other)
-            for other in ("nlinear_phase", "concat", "blank")
+            for other in (linear, "concat", "blank")
             if other in found
         },
         coverage=coverage(folder, model_name, task),

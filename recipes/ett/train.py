@@ -38,19 +38,14 @@ def main(argv=None):
     args = parse_arguments(argv)
     devices.begin(args)
     speed.set_up(args)
-    tasks = [
-        data.load(features, args.csv, args.data, args.lookback, args.months)
-        for features in args.features
-    ]
+    tasks = [data.load_as(args, features) for features in args.features]
     for task in tasks:
         check(args, task)
     for task in tasks:
         for seed in args.seeds:
             for name in args.models:
-                # Of one look-back there is none that is shorter.
-                again = name == architecture.SHORT and len(task.lookbacks) == 1
                 seeded = seed == min(args.seeds) or name in architecture.TRAINED
-                if seeded and not again:
+                if seeded and architecture.is_another(name, task):
                     run(args, task, name, seed)
 
 
@@ -67,7 +62,7 @@ def check(args, task):
 def settings_of(args, task, name):
     """What a run depends on, besides its table, model and seed."""
     of_steps = BUDGET if name in architecture.TRAINED else ()
-    return {**task.settings, **resuming.settings(args, *of_steps)}
+    return {**architecture.settings(name, task), **resuming.settings(args, *of_steps)}
 
 
 def run(args, task, name, seed):
@@ -90,7 +85,7 @@ def run(args, task, name, seed):
             horizons=task.horizons,
             parts=MONTHS,
             alphas=ALPHAS,
-            lookbacks=architecture.lookbacks(name, task),
+            **architecture.fitted_to(name, task),
         )
         facts["alpha"] = {h: fit["alpha"] for h, fit in found.items()}
         if "phase" in names:

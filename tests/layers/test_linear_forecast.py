@@ -363,3 +363,35 @@ def test_seasonal_naive(tmp_path, period):
     model.save(tmp_path / "m.keras")
     again = keras.saving.load_model(tmp_path / "m.keras")
     assert_close(again.predict(x, verbose=0), output, 0)
+
+
+@pytest.mark.parametrize("with_covariates", [False, True])
+@pytest.mark.parametrize("alpha", [0.0, 0.1])
+def test_reversion_goes_from_nlinear_to_linear(with_covariates, alpha):
+    x, covariates, y = series()
+    inputs = [x, covariates] if with_covariates else x
+    forecasts = {}
+    for name in ("nlinear", "linear"):
+        layer = LINEAR[name]()
+        layer.fit_closed_form(inputs, y, alpha, lookbacks=(4, 12))
+        forecasts[name] = run(layer, inputs)
+    for reversion in (0, 0.3, 1):
+        layer = LinearForecast(5)
+        layer.fit_closed_form(inputs, y, alpha, lookbacks=(4, 12), reversion=reversion)
+        expected = (1 - reversion) * forecasts["nlinear"]
+        expected = expected + reversion * forecasts["linear"]
+        assert_close(run(layer, inputs), expected, 1e-4)
+
+
+@pytest.mark.parametrize(
+    "layer, reversion, message",
+    [
+        (LinearForecast(5), 1.5, "from 0 to 1"),
+        (LinearForecast(5), float("nan"), "from 0 to 1"),
+        (NLinear(5), 0.5, "`reversion` is for `LinearForecast`"),
+    ],
+)
+def test_reversion_that_cannot_be(layer, reversion, message):
+    x, _, y = series()
+    with pytest.raises(ValueError, match=message):
+        layer.fit_closed_form(x, y, 0.1, reversion=reversion)

@@ -3,6 +3,7 @@
 import csv
 import json
 
+import backends
 import numpy as np
 import pytest
 from backends import once
@@ -10,9 +11,10 @@ from ett_files import write_table
 from recipe_modules import recipe_modules
 
 from keras_mmfusion import presets
+from keras_mmfusion.layers import NLinear
 from keras_mmfusion.metrics import forecast_metrics
 
-architecture, data, train, evaluate, scoring, figures, release, rescore = (
+architecture, data, train, evaluate, scoring, figures, release, rescore, validate = (
     recipe_modules(
         "ett",
         "architecture",
@@ -23,6 +25,7 @@ architecture, data, train, evaluate, scoring, figures, release, rescore = (
         "figures",
         "release",
         "rescore",
+        "validate",
     )
 )
 SHORT = ("--lookback", "48")
@@ -76,7 +79,8 @@ def test_from_training_to_presets(table, tmp_path, capsys, monkeypatch):
     fit = [*shared, "--quiet", "--epochs", "1", "--steps-per-epoch", "2"]
     fit += ["--batch-size", "8"]
     train.main([*fit, "--features", "S", "--seeds", "0"])
-    few = ["--models", "nlinear", "nlinear_phase", "atd", "--seeds", "0", "1"]
+    few = ["--models", "nlinear", "combined", "combined_phase", "atd"]
+    few += ["--seeds", "0", "1"]
     train.main([*fit, "--features", "M", *few])
     before = {p: p.stat().st_mtime_ns for p in runs.glob("**/*") if p.is_file()}
     capsys.readouterr()
@@ -93,7 +97,16 @@ def test_from_training_to_presets(table, tmp_path, capsys, monkeypatch):
     assert before == {p: p.stat().st_mtime_ns for p in before}, "changed a run"
     of_s = runs / "ETTh1" / "S"
     facts, found = scoring.read_facts(of_s), scoring.read_runs(of_s)
-    assert set(found) == set(architecture.MODELS)
+    # Nothing reverts, so that there is nothing to combine.
+    combined = {"combined", "combined_phase"}
+    assert set(found) == set(architecture.MODELS) - combined
+    of_m = scoring.read_facts(runs / "ETTh1" / "M")
+    assert of_m["combined"][0]["settings"]["reversion"] == 0.5
+    assert of_m["atd"][0]["settings"]["reversion"] == 0.5
+    with pytest.raises(
+        SystemExit, match=r"--reversion 0\.5.*Received: --reversion 0\.2"
+    ):
+        evaluate.main([*shared, "--features", "M", "--reversion", "0.2"])
     assert {len(found[m]) for m in architecture.TRAINED} == {1}
     assert len(scoring.read_runs(runs / "ETTh1" / "M")["atd"]) == 2
 
@@ -240,3 +253,23 @@ def test_shipped_weights_score_what_their_card_says(data_dir, capsys, monkeypatc
     monkeypatch.setattr(presets, "info", lambda name: false)
     assert rescore.main(arguments) == 1
     assert capsys.readouterr().out.endswith(" differs\n")
+
+
+@once
+def test_a_quarter_is_forecast_by_what_does_not_touch_it(table):
+    task = data.load("S", table, lookbacks=[48])
+    found = validate.compare(task, (0.0, 1.0))
+    assert all(of.shape == (4, len(task.horizons)) for of in found.values())
+    assert (found[0.0] != found[1.0]).all()
+    # A cell by hand: the third quarter, one hour on.
+    rows = task.rows["validation"][1]
+    values = task.preprocessor.scaler(task.table.values)[:rows].astype("float32")
+    begin, end = 2 * rows // 4, 3 * rows // 4
+    windows = np.lib.stride_tricks.sliding_window_view(values[:, 0], 49)[..., None]
+    target = np.arange(len(windows)) + 48
+    apart = windows[(target < begin) | (target - 48 >= end)]
+    inside = windows[(target >= begin) & (target < end)]
+    layer = NLinear(1)
+    layer.fit_closed_form(apart[:, :48], apart[:, 48:], alpha=validate.ALPHA)
+    error = np.square(backends.run(layer, inside[:, :48]) - inside[:, 48:]).mean()
+    assert found[0.0][2, 0] == pytest.approx(error, rel=1e-3)

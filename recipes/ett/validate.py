@@ -1,0 +1,103 @@
+"""Compare linear forecasts with parts of the year left out in turn.
+
+    KERAS_BACKEND=jax python recipes/ett/validate.py --features M
+
+The months to train and to validate on are cut into quarters. For each, ridge regression
+learns from all windows that do not touch it, and forecasts every window in it. Compared
+is how far forecasts revert to the mean (`LinearForecast.fit_closed_form`), which the
+four months to validate on alone cannot tell. The rows to test on are never read.
+"""
+
+import argparse
+import itertools
+
+import data
+import keras
+import numpy as np
+
+from keras_mmfusion.layers import LinearForecast
+
+QUARTERS = 4
+REVERSIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
+ALPHA = 0.1
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "--features", nargs="+", choices=data.FEATURES, default=data.FEATURES
+    )
+    data.add_arguments(parser)
+    args = parser.parse_args(argv)
+    for features in args.features:
+        task = data.load_as(args, features)
+        print_table(features, task.horizons, compare(task, REVERSIONS))
+
+
+def compare(task, reversions):
+    """`{reversion: errors}`, errors of shape (quarters, horizons)."""
+    rows = (0, task.rows["validation"][1])
+    x, y = task.preprocessor.windows(task.table, task.horizons[-1], rows, whole=False)
+    x, found = x["series"], {reversion: [] for reversion in reversions}
+    edges = np.linspace(0, rows[1], QUARTERS + 1).astype(int)
+    for edge in itertools.pairwise(edges):
+        training, held_out = split(x, y, task.preprocessor.lookback, *edge)
+        for reversion in reversions:
+            layer = LinearForecast(task.horizons[-1])
+            layer.fit_closed_form(
+                *training,
+                alpha=ALPHA,
+                horizons=task.horizons,
+                lookbacks=task.lookbacks,
+                reversion=reversion,
+            )
+            found[reversion].append(errors(layer, *held_out, task.horizons))
+    return {reversion: np.array(found[reversion]) for reversion in reversions}
+
+
+def split(x, y, lookback, begin, end):
+    """Windows that do not touch the rows from `begin` to `end`, and those in them.
+
+    Steps on the other side of an edge are NaN, and do not count.
+    """
+    ahead = np.arange(len(x))[:, None] + lookback + np.arange(y.shape[1])
+    before, after = ahead[:, 0] < begin, ahead[:, 0] - lookback >= end
+    inside = (ahead[:, 0] >= begin) & (ahead[:, 0] < end)
+    masked = np.where((ahead < begin)[..., None], y, np.nan)
+    learned = np.concatenate([masked[before], y[after]])
+    known = np.concatenate([x[before], x[after]])
+    return (known, learned), (
+        x[inside],
+        np.where((ahead < end)[inside][..., None], y[inside], np.nan),
+    )
+
+
+def errors(layer, x, y, horizons):
+    """Mean squared error up to each horizon, of the windows that reach it."""
+    batches = data.Batches({"series": x}, y, 256)
+    parts = [
+        keras.ops.convert_to_numpy(layer(batches[i][0]["series"])) - y[256 * i :][:256]
+        for i in range(len(batches))
+    ]
+    squares = np.square(np.concatenate(parts)).mean(axis=-1)
+    return [squares[~np.isnan(squares[:, h - 1]), :h].mean() for h in horizons]
+
+
+def print_table(features, horizons, found):
+    """A row a reversion: mean over quarters, and in how many it is best of all."""
+    first, *_ = found.values()
+    print(f"\n{features}: mean squared error over {len(first)} quarters left out; in")
+    print("how many of them it is below that of the first row")
+    print(f"{'reversion':>9s}" + "".join(f"{h:>13d}" for h in horizons))
+    for reversion, of in found.items():
+        less = (of < first).sum(axis=0)
+        cells = zip(of.mean(axis=0), less, strict=True)
+        print(
+            f"{reversion:9g}"
+            + "".join(f"{mean:9.4f} ({count})" for mean, count in cells),
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
