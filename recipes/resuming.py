@@ -170,6 +170,36 @@ class Checkpoint(keras.callbacks.Callback):
         )
 
 
+def begin(folder, settings, writes=True):
+    """Whether there is something left to train; `settings` are kept until `finish`.
+
+    Args:
+        folder: `Path` of the run.
+        settings: dict, option to value, as in its `run.json`.
+        writes: bool. Whether to keep anything: of several processes, one does.
+
+    Raises:
+        SystemExit: The run was trained, or begun, with other settings.
+    """
+    if (folder / "run.json").exists():
+        check_settings(folder, settings)
+        print(f"{folder}: complete", flush=True)
+        return False
+    file = folder / "backup" / "settings.json"
+    # Without a checkpoint, it has nothing of other settings.
+    if file.exists() and any(file.parent.glob("*.npz")):
+        _refuse_other(
+            f"{folder} was begun with",
+            json.loads(file.read_text()),
+            settings,
+            "Go on with what it was begun with, choose another --output, or remove "
+            f"{file.parent} to begin anew.",
+        )
+    if writes:
+        write_whole(file, json.dumps(settings, indent=2).encode())
+    return True
+
+
 def finish(folder, facts):
     """Say what a run was in its `run.json`: it is complete, and never repeated."""
     write_whole(folder / "run.json", json.dumps(facts, indent=2).encode())
@@ -177,7 +207,7 @@ def finish(folder, facts):
 
 
 def settings(args, *names):
-    """What a run is made with, `{option: value}`; see `check_settings`."""
+    """What a run is made with, `{option: value}`; see `begin`."""
     return {name: getattr(args, name) for name in names}
 
 
@@ -191,13 +221,20 @@ def check_settings(folder, settings):
     Raises:
         SystemExit: Of those that both know, one is another.
     """
-    found = json.loads((folder / "run.json").read_text()).get("settings", {})
+    _refuse_other(
+        f"{folder} was trained with",
+        json.loads((folder / "run.json").read_text()).get("settings", {}),
+        settings,
+        "Give what it was trained with, or choose another --output.",
+    )
+
+
+def _refuse_other(what, found, settings, advice):
     other = [k for k in settings if k in found and found[k] != settings[k]]
     if other:
         raise SystemExit(
-            f"error: {folder} was trained with {_options(other, found)}. Received: "
-            f"{_options(other, settings)}. Give what it was trained with, or choose "
-            "another --output."
+            f"error: {what} {_options(other, found)}. Received: "
+            f"{_options(other, settings)}. {advice}"
         )
 
 

@@ -48,13 +48,12 @@ def main(argv=None):
 def run(args, network, seed):
     """Train one network, or leave it if it is there already."""
     folder = folder_of(args.output, args.protocol, args.noise, network, seed)
-    if (folder / "run.json").exists():
-        resuming.check_settings(
-            folder, resuming.settings(args, "size", "samples", *OPTIONS)
-        )
-        print(f"{folder}: complete", flush=True)
+    if not resuming.begin(
+        folder,
+        resuming.settings(args, "size", "samples", *OPTIONS),
+        writes=args.process == 0,
+    ):
         return
-    folder.mkdir(parents=True, exist_ok=True)
     digits = data.load(args.protocol, seed, args.data)
     keras.utils.set_random_seed(seed)
     model = build(network, args.size, args.samples)

@@ -80,11 +80,10 @@ def run(args, corpus, arrays, fold, number, subset, fusion, pretrained):
     """One model on one fold, or nothing if it is there already."""
     folder = folder_of(args.output, args.corpus, args.folds, subset, fusion, pretrained)
     folder = folder / f"fold{number}"
-    if (folder / "run.json").exists():
-        resuming.check_settings(folder, resuming.settings(args, *OPTIONS))
-        print(f"{folder}: complete", flush=True)
+    if not resuming.begin(
+        folder, resuming.settings(args, *OPTIONS), writes=args.process == 0
+    ):
         return
-    folder.mkdir(parents=True, exist_ok=True)
     seed = args.seed + number
     keras.utils.set_random_seed(seed)
     train, validation, test = (

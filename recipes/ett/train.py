@@ -68,10 +68,10 @@ def settings_of(args, task, name):
 def run(args, task, name, seed):
     """Fit one model, or leave it if it is there already."""
     folder = folder_of(args.output, task) / name / f"seed{seed}"
-    if (folder / "run.json").exists():
-        print(f"{folder}: complete", flush=True)
+    if not resuming.begin(
+        folder, settings_of(args, task, name), writes=args.process == 0
+    ):
         return
-    folder.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(seed)
     model, names = architecture.build(name, task)
     parts = {

@@ -57,11 +57,10 @@ def run(args, recordings, preprocessor, seed, fold):
     variant = architecture.parse(name)
     part = "all" if fold is None else f"fold{fold}"
     folder = Path(args.output) / args.protocol / name / f"seed{seed}_{part}"
-    if (folder / "run.json").exists():
-        resuming.check_settings(folder, resuming.settings(args, *OPTIONS))
-        print(f"{folder}: complete", flush=True)
+    if not resuming.begin(
+        folder, resuming.settings(args, *OPTIONS), writes=args.process == 0
+    ):
         return
-    folder.mkdir(parents=True, exist_ok=True)
     training, validation = split(args.protocol, recordings, fold)
     if args.protocol == "interpatient":
         recorded = list(training)

@@ -40,11 +40,10 @@ def main(argv=None):
 def run(args, images, name, seed):
     """Train one model, or leave it if it is there already."""
     folder = folder_of(args.output, name, seed)
-    if (folder / "run.json").exists():
-        resuming.check_settings(folder, resuming.settings(args, *OPTIONS))
-        print(f"{folder}: complete", flush=True)
+    if not resuming.begin(
+        folder, resuming.settings(args, *OPTIONS), writes=args.process == 0
+    ):
         return
-    folder.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(seed)
     model = architecture.build(name)
     training = data.Triples(

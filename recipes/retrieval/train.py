@@ -51,11 +51,10 @@ def main(argv=None):
 def run(args, corpus, prepare, parts, name, seed):
     """Train one model, or leave it if it is there already."""
     folder = Path(args.output, corpus, name, f"seed{seed}")
-    if (folder / "run.json").exists():
-        resuming.check_settings(folder, resuming.settings(args, *OPTIONS))
-        print(f"{folder}: complete", flush=True)
+    if not resuming.begin(
+        folder, resuming.settings(args, *OPTIONS), writes=args.process == 0
+    ):
         return
-    folder.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(seed)
     model = data.model(name, corpus, prepare, seed)
     train = parts["train"]

@@ -110,6 +110,10 @@ def test_an_interrupted_training_goes_on(corpus, tmp_path, monkeypatch):
     # Before the run is complete there is nothing that a later step could take for it.
     cut = tmp_path / "cut" / "digits" / "noisy" / "fc" / "seed0"
     assert not (cut / "run.json").exists()
+    match = "seed0 was begun with --learning-rate 0.001. Received: --learning-rate 0.1"
+    with pytest.raises(SystemExit, match=match):
+        more = "--learning-rate", "0.1"
+        train.main(arguments(corpus, tmp_path / "cut", *options, *more))
     train.main(arguments(corpus, tmp_path / "cut", *options))
     whole = tmp_path / "whole" / "digits" / "noisy" / "fc" / "seed0"
     for ours, theirs in zip(weights(cut), weights(whole), strict=True):

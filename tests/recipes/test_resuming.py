@@ -19,6 +19,7 @@ from recipe_modules import RECIPES, recipe_modules
 (train,) = recipe_modules("ett", "train")
 resuming = train.resuming
 EPOCHS = 3
+SETTINGS = {"epochs": [2, 3], "batch_size": 8}
 
 
 class Killed(Exception):
@@ -148,6 +149,65 @@ def test_of_another_training(tmp_path, monkeypatch):
     checkpoint = resuming.Checkpoint(tmp_path, EPOCHS)
     with pytest.raises(SystemExit, match=r"weights of other shapes.*remove the file"):
         model.fit(Noise(), **checkpoint.span, verbose=0, callbacks=[checkpoint])
+
+
+@pytest.fixture
+def begun(tmp_path):
+    """A run that was killed after an epoch."""
+    folder = tmp_path / "seed0"
+    assert resuming.begin(folder, SETTINGS)
+    (folder / "backup" / "train.npz").touch()
+    return folder
+
+
+@once
+def test_the_same_settings_go_on_until_it_is_complete(begun, capsys):
+    assert resuming.begin(begun, SETTINGS)
+    assert capsys.readouterr().out == ""
+    resuming.finish(begun, {"settings": SETTINGS})
+    assert not resuming.begin(begun, SETTINGS)
+    assert capsys.readouterr().out == f"{begun}: complete\n"
+    assert [file.name for file in begun.iterdir()] == ["run.json"]
+
+
+@once
+@pytest.mark.parametrize("complete", [False, True])
+@pytest.mark.parametrize("writes", [False, True])
+def test_other_settings_are_refused(begun, complete, writes):
+    how = "begun"
+    if complete:
+        resuming.finish(begun, {"settings": SETTINGS})
+        how = "trained"
+    before = {path: path.stat().st_mtime_ns for path in begun.rglob("*")}
+    match = rf"seed0 was {how} with --batch-size 8\. Received: --batch-size 4\. "
+    with pytest.raises(SystemExit, match=match):
+        resuming.begin(begun, {**SETTINGS, "batch_size": 4}, writes)
+    assert {path: path.stat().st_mtime_ns for path in begun.rglob("*")} == before
+
+
+@once
+def test_runs_of_unknown_settings_are_accepted(begun, tmp_path):
+    """From before settings were kept, or before there was an option."""
+    assert resuming.begin(begun, {**SETTINGS, "precision": "float32"})
+    (begun / "backup" / "settings.json").unlink()
+    assert resuming.begin(begun, {"batch_size": 4})
+    resuming.finish(tmp_path / "old", {})
+    assert not resuming.begin(tmp_path / "old", SETTINGS)
+
+
+@once
+def test_what_has_no_checkpoint_begins_anew(begun):
+    (begun / "backup" / "train.npz").unlink()
+    other = {**SETTINGS, "batch_size": 4}
+    assert resuming.begin(begun, other)
+    kept = json.loads((begun / "backup" / "settings.json").read_text())
+    assert kept == other
+
+
+@once
+def test_of_several_processes_one_keeps_settings(tmp_path):
+    assert resuming.begin(tmp_path / "seed0", SETTINGS, writes=False)
+    assert not list(tmp_path.iterdir())
 
 
 def weights_of(run):
