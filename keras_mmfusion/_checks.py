@@ -1,6 +1,7 @@
 """Checks of arguments that layers, models and preprocessing share."""
 
 import math
+import numbers
 
 
 def check_positive_int(**values):
@@ -19,6 +20,16 @@ def check_positive_number(**values):
             raise ValueError(
                 f"`{name}` must be a positive number. Received: {name}={value!r}"
             )
+
+
+def check_tolerance(tolerance):
+    """Raise unless it is a number of at least 0, such as infinity, which allows all."""
+    # Nothing is larger than NaN: everything would pass.
+    if not isinstance(tolerance, numbers.Real) or not tolerance >= 0:
+        raise ValueError(
+            "`tolerance` must be a number of at least 0. "
+            f"Received: tolerance={tolerance!r}"
+        )
 
 
 def check_rate(**values):

@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 
 from keras_mmfusion import _export_formats as _formats
+from keras_mmfusion._checks import check_tolerance
 from keras_mmfusion._export_formats import ExportError
 from keras_mmfusion.export import _check, _openvino, _place, _tf2onnx
 from keras_mmfusion.export._exported_model import ExportedModel
@@ -128,6 +129,7 @@ def export_model(
     Raises:
         ExportError: The backend does not write this format, the path may not be
             written, the export fails, or the file gives other numbers.
+        ValueError: `tolerance` is not a number of at least 0.
         ImportError: A package is not installed; the message names it.
 
     Example:
@@ -158,6 +160,7 @@ def export_model(
         kwargs = {"optimizations": [optimize.DEFAULT], **kwargs}
     if tolerance is None:
         tolerance = TOLERANCES[weights]
+    check_tolerance(tolerance)
     if backend in format.fixed_batch:
         batch_size = batch_size or 1
     given = _check.made_up(model) if inputs is None else inputs

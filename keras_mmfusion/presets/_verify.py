@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_mmfusion._checks import check_tolerance
 from keras_mmfusion.presets import _golden, _registry
 from keras_mmfusion.presets._errors import PresetError
 from keras_mmfusion.presets._folder import GOLDEN, WEIGHTS
@@ -50,6 +51,7 @@ def verify(name, tolerance=1e-5):
     Raises:
         PresetError: A file is missing, changed or not listed; the model does not
             build, has another number of parameters, or gives other outputs.
+        ValueError: `tolerance` is not a number of at least 0.
 
     Example:
 
@@ -62,6 +64,7 @@ def verify(name, tolerance=1e-5):
     print(presets.verify("runs/my_forecaster"))
     ```
     """
+    check_tolerance(tolerance)
     folder = _registry.find(name)
     model = load(folder.path, load_weights=folder.has(WEIGHTS))
     difference = None

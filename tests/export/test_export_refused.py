@@ -52,6 +52,14 @@ def test_other_numbers_leave_nothing(model, tmp_path, faked):
     assert [p.name for p in path.parent.iterdir()] == ["m.onnx"]
 
 
+@pytest.mark.parametrize("tolerance", [math.nan, -1e-5, "1e-5"])
+def test_no_tolerance(model, tmp_path, faked, tolerance):
+    faked.setattr(Twin, "error", 2e-5)
+    with pytest.raises(ValueError, match=r"at least 0\. Received: tolerance="):
+        export.export_model(model, tmp_path / "m.onnx", tolerance=tolerance)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_nan_compares_with_nothing(tmp_path, faked):
     """A model of NaN alone would else be exported as right."""
     broken = dense()

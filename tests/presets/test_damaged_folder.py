@@ -268,6 +268,13 @@ def test_verify_finds_a_changed_weight(saved, rehash):
     presets.load(saved)
     with pytest.raises(ValueError, match=r"must give the outputs in golden\.npz"):
         presets.verify(saved)
+    assert presets.verify(saved, tolerance=1)["golden_difference"] > 1e-5
+
+
+@pytest.mark.parametrize("tolerance", [float("nan"), -1e-5, "1e-5", None])
+def test_verify_needs_a_tolerance(saved, tolerance):
+    with pytest.raises(ValueError, match=r"at least 0\. Received: tolerance="):
+        presets.verify(saved, tolerance)
 
 
 def npz(**arrays):
