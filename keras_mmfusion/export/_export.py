@@ -186,7 +186,7 @@ def export_model(
                 f"The exported model must give the outputs of {model.name} to "
                 f"{tolerance:g}. Received: a difference of "
                 f"{report['difference']:.3g} ({format.name} written by {backend}). "
-                "Try another backend or format; `tolerance` allows more."
+                "Try another backend or format; in Python, `tolerance` allows more."
             )
     return report
 

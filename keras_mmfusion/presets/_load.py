@@ -68,7 +68,7 @@ def load(name, load_weights=True, dtype=None, num_classes=None):
         recipe = folder.metadata.get("recipe", {}).get("command")
         raise PresetError(
             f"{folder.metadata['name']} has no trained weights; its data may not be "
-            "redistributed. Pass load_weights=False for the untrained model"
+            "redistributed. Load it untrained in Python (load_weights=False)"
             + (f", or train it: {recipe}" if recipe else ".")
         )
     path = folder.path / CONFIG

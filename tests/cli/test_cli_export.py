@@ -74,6 +74,19 @@ def test_bad_input(
     assert re.search(message, refused(capsys, tmp_path, "export", *words))
 
 
+def test_a_preset_without_weights(tmp_path, capsys, installed):
+    """What is an argument in Python is not named as if it were an option."""
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    metadata = {"recipe": {"command": "python train.py"}}
+    bare = presets.save(model, tmp_path / "bare", weights=False, metadata=metadata)
+    output = tmp_path / "m.onnx"
+    line = refused(
+        capsys, tmp_path, "export", bare, "--format=onnx", "--output", output
+    )
+    advice = "untrained in Python (load_weights=False), or train it: python train.py\n"
+    assert line.endswith(advice)
+
+
 def test_a_preset_is_no_place_for_exports(preset, tmp_path, capsys, installed):
     path = os.path.join(preset, "m.onnx")
     line = refused(
