@@ -101,11 +101,11 @@ def _results_table(facts):
     for key, label in METRIC_NAMES.items():
         if key in facts.metrics:
             cell = _spread(facts.metrics[key])
-            rows.append(f"| {label} | {cell} | {facts.released[key]:.4f} |")
+            rows.append(f"| {label} | {cell} | {_number(facts.released[key])} |")
     rows += ["", "| class | Se | +P | F1 | F1, released |", "|---|---|---|---|---|"]
     for name in facts.classes:
         cells = [_spread(facts.metrics[f"{name}_{k}"]) for k in ("se", "ppv", "f1")]
-        cells.append(f"{facts.released[f'{name}_f1']:.4f}")
+        cells.append(_number(facts.released[f"{name}_f1"]))
         rows.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
 
@@ -207,7 +207,7 @@ def _subset_table(facts):
     heads = " | ".join(METRIC_NAMES[key] for key in keys)
     rows = [f"| present | {heads} |", "|---|" + "---|" * len(keys)]
     for name, numbers in facts.subsets.items():
-        cells = " | ".join(f"{numbers[key]:.4f}" for key in keys)
+        cells = " | ".join(_number(numbers[key]) for key in keys)
         rows.append(f"| {name} | {cells} |")
     return "\n".join(rows) + "\n"
 
@@ -235,12 +235,21 @@ def detector(scores):
 def scores_on(beats, scores):
     """The row of a kind of beats."""
     keys = ("accuracy", "macro_f1_nsv", "S_f1", "V_f1")
-    return f"| {beats} | {' | '.join(f'{scores[key]:.4f}' for key in keys)} |"
+    return f"| {beats} | {' | '.join(_number(scores[key]) for key in keys)} |"
 
 
 def _spread(value):
-    sd = "" if value["sd"] is None else f" ± {value['sd']:.4f}"
-    return f"{value['mean']:.4f}{sd}"
+    sd = "" if _is_missing(value["sd"]) else f" ± {value['sd']:.4f}"
+    return f"{_number(value['mean'])}{sd}"
+
+
+def _number(value):
+    return "–" if _is_missing(value) else f"{value:.4f}"
+
+
+def _is_missing(value):
+    """Of what is never predicted, for example: NaN, or `null` in the metadata."""
+    return value is None or value != value
 
 
 def confusion_picture(facts):

@@ -15,9 +15,9 @@ from keras_mmfusion.models import BeatEnsemble
 from keras_mmfusion.preprocessing import BeatPreprocessor
 
 pytestmark = only_on("torch")
-NAMES = "architecture", "detected", "evaluate", "release", "scoring", "train"
-architecture, detected, evaluate, release, scoring, train, validate = recipe_modules(
-    "mitbih", *NAMES, "validate"
+NAMES = "architecture", "card", "detected", "evaluate", "release", "scoring", "train"
+architecture, card, detected, evaluate, release, scoring, train, validate = (
+    recipe_modules("mitbih", *NAMES, "validate")
 )
 DS1, LOAD = mitbih.DS1, mitbih.load_mitbih
 LEARNED, HELD_OUT, BEATS = ("223", "118"), ("208", "209"), 400
@@ -116,6 +116,17 @@ def test_validation_and_evaluation(made, monkeypatch, capsys):
     assert [f.stat().st_mtime_ns for f in files] == before
 
 
+@pytest.mark.parametrize("missing", [np.nan, None])
+def test_what_has_no_metric_is_a_dash_on_the_card(missing):
+    found = {
+        "accuracy": {"mean": 0.5, "sd": 0.1, "n": 2},
+        "macro_f1": {"mean": 0.5, "sd": missing, "n": 2},
+        "S_f1": {"mean": missing, "sd": missing, "n": 2},
+    }
+    row = card.baseline_table({"rhythm": found}).splitlines()[-1]
+    assert row == "| rhythm alone | 2 | 0.5000 ± 0.1000 | 0.5000 | – |"
+
+
 def test_release(made):
     output, runs, folder = made
     release.main(["atd_mitbih", *output, "--zoo", str(folder.parent)])
@@ -141,18 +152,19 @@ def test_release(made):
         measured({n: (of_seeds[a][n] + of_seeds[b][n]) / 2 for n in HELD_OUT}, HELD_OUT)
         for a, b in ((0, 1), (2, 3), seeds)
     )
-    beside, card = about["baselines"], (folder / "README.md").read_text()
+    beside, text = about["baselines"], (folder / "README.md").read_text()
     for key in KEYS:
         found = about["metrics"]["interpatient"][key]
         both = [first[key], second[key]]
         expected = {"mean": np.mean(both), "sd": np.std(both, ddof=1), "n": 2}
         assert found == pytest.approx(expected, abs=1e-5)
         assert beside["released_weights"][key] == pytest.approx(ours[key], abs=1e-5)
-        assert f"| {found['mean']:.4f} ± {found['sd']:.4f} | {ours[key]:.4f} |" in card
+        assert f"| {found['mean']:.4f} ± {found['sd']:.4f} | {ours[key]:.4f} |" in text
     assert first["accuracy"] != second["accuracy"]
     # What is never predicted has no precision; that is no number of JSON.
     assert beside["released_weights"]["F_ppv"] is None
-    assert '"F_f1"' in card and '"F_ppv"' not in card
+    assert '"F_f1"' in text and '"F_ppv"' not in text
+    assert "| F | 0.0000 ± 0.0000 | – | 0.0000 ± 0.0000 | 0.0000 |" in text
     # The preset itself says the same, of all modalities and of "detected" beats.
     whole, heard = beside["subsets_of_modalities"], beside["detected_beats"]
     for found in whole["rhythm + shape"], heard:
