@@ -8,7 +8,7 @@ import warnings
 from keras_mmfusion._version import __version__
 
 _DESCRIPTION = """\
-Trained multimodal models at work: heart beats, digits, and tables to forecast.
+Trained multimodal models for heart beats, digits, tables, pictures and words.
 
   mmfusion demo                          labels a real excerpt and draws it
   mmfusion annotate 100                  beats are detected, then labelled
@@ -18,10 +18,12 @@ Trained multimodal models at work: heart beats, digits, and tables to forecast.
   mmfusion forecast load.csv --preset my_preset --plot load.png
                                          forecasts what follows a table
   mmfusion search "hot pepper" --images DIR
-                                         finds pictures by words; caption-search words
+                                         finds pictures by words
+  mmfusion caption-search chili.png      finds words for a picture
   mmfusion tune data.npz --output my_model
                                          searches a fusion for your own data
-  mmfusion presets                       lists the trained models; info, verify, card
+  mmfusion presets                       lists the trained models
+  mmfusion presets info atd_mitbih       describes one; verify checks, card tells more
   mmfusion export atd_mitbih --format onnx --output atd_mitbih.onnx
                                          writes one to run without Keras
 

@@ -48,19 +48,20 @@ def add_model_arguments(parser):
     parser.add_argument(
         "--preset",
         default="atd_mitbih",
-        help="trained model to use (default: %(default)s; see: mmfusion presets)",
+        help="trained model to use, a name or a folder (default: %(default)s; see: "
+        "mmfusion presets)",
     )
     parser.add_argument(
         "--causal",
         action="store_true",
-        help="label each beat from its past only: uses PRESET_causal, which there is "
-        "of atd_mitbih",
+        help="label each beat from its past only, with the preset PRESET_causal; of "
+        "those that ship, atd_mitbih has one",
     )
     parser.add_argument(
         "--fs",
         type=rate,
         metavar="HZ",
-        help="sampling rate; needed for CSV files, which do not tell",
+        help="sampling rate of a CSV file, which does not tell; WFDB records do",
     )
     parser.add_argument(
         "--no-verify",

@@ -18,26 +18,32 @@ def add_parser(commands):
     parser = commands.add_parser(
         "evaluate",
         help="compare labels with reference annotations",
-        description="Compare the labels of WFDB records with their reference "
-        "annotations, in the manner of AAMI EC57: sensitivity (Se), positive "
+        description="Label the beats of ECG records, and compare the labels with their "
+        "reference annotations, in the manner of AAMI EC57: sensitivity (Se), positive "
         "predictivity (+P) and F1 of each class, per record and for all beats "
         "together (gross). Labels and annotations count as the AAMI class they belong "
         "to, such as L and R as N. Reference beats of class Q are left out.",
     )
-    parser.add_argument("records", nargs="+", metavar="RECORD", help="WFDB record")
+    parser.add_argument(
+        "records",
+        nargs="+",
+        metavar="RECORD",
+        help="WFDB record, or a .csv file as for annotate, with annotations beside it",
+    )
     parser.add_argument(
         "--reference",
         default="atr",
         metavar="EXT",
-        help="annotation file with the reference labels (default: %(default)s)",
+        help="extension of the annotation files with the reference labels "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--beats",
         default=None,
         type=_records.beat_source,
         metavar="SOURCE",
-        help="where the model gets its beats: an annotation file (default: the "
-        "reference), or 'detect' or 'xqrs' (the XQRS detector)",
+        help="where the model gets its beats: the extension of an annotation file "
+        "(default: the reference), or 'detect' or 'xqrs' (the XQRS detector)",
     )
     parser.add_argument(
         "--csv", type=Path, metavar="FILE", help="write the numbers to a table as well"

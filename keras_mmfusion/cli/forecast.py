@@ -17,23 +17,31 @@ def add_parser(commands):
         "evenly spaced times, then columns of numbers, named in the first line as in "
         "the data that the preset was trained on.",
     )
-    parser.add_argument("table", metavar="FILE.csv", type=Path, help="what is known")
+    parser.add_argument(
+        "table", metavar="FILE.csv", type=Path, help="table of what is known"
+    )
     parser.add_argument(
         "--preset",
         required=True,
         help="trained model to use, a name or a folder (see: mmfusion presets)",
     )
     parser.add_argument(
-        "--horizon", type=int, metavar="STEPS", help="steps (default: all it can)"
+        "--horizon",
+        type=int,
+        metavar="STEPS",
+        help="how many rows to forecast (default: as many as the preset can)",
     )
     parser.add_argument(
         "--level",
         type=float,
         default=0.9,
         metavar="SHARE",
-        help="of the prediction intervals (default: %(default)s)",
+        help="share of the values that the prediction intervals are to hold "
+        "(default: %(default)s)",
     )
-    parser.add_argument("--output", type=Path, metavar="FILE", help="CSV to write")
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="CSV file to write, with every row"
+    )
     parser.add_argument("--plot", type=Path, metavar="FILE", help="picture to draw")
     parser.add_argument(
         "--force", action="store_true", help="replace output files that exist"

@@ -11,21 +11,38 @@ def add_parser(commands):
     parser = commands.add_parser(
         "presets",
         help="list the trained models, describe one, check one",
-        description="List the trained models, describe one, check one.",
+        description="List the trained models, describe one, check one. Without ACTION, "
+        "they are listed.",
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
-    listed = actions.add_parser("list", help="list them (the default)")
+    listed = actions.add_parser(
+        "list",
+        help="list them (the default)",
+        description="List the trained models that ship: inputs, sizes, main metric.",
+    )
     _add_list_arguments(listed)
-    info = actions.add_parser("info", help="what is known about one")
+    info = actions.add_parser(
+        "info",
+        help="what is known about one",
+        description="Describe a preset: inputs, outputs, data, metrics, recipe.",
+    )
     info.add_argument("name", metavar="NAME", help=_NAME)
     info.add_argument("--json", action="store_true", help="all of it, as JSON")
     verify = actions.add_parser(
-        "verify", help="whether files, parameters and outputs are what it says"
+        "verify",
+        help="whether files, parameters and outputs of presets are what they should be",
+        description="Check that presets are as they were saved: the hashes of their "
+        "files, the number of parameters, and the outputs for the inputs that they "
+        "keep. The exit code is 2 if one is not.",
     )
     verify.add_argument(
-        "names", metavar="NAME", nargs="*", help=f"{_NAME}; all that ship, without any"
+        "names", metavar="NAME", nargs="*", help=f"{_NAME} (default: all that ship)"
     )
-    card = actions.add_parser("card", help="its card: results, limits, training")
+    card = actions.add_parser(
+        "card",
+        help="the card of one: results, limits, training",
+        description="Print the card of a preset: results, limits, training.",
+    )
     card.add_argument("name", metavar="NAME", help=_NAME)
     parser.set_defaults(run=run, pattern="*", task=None, modality=None, json=False)
 
@@ -36,9 +53,9 @@ def _add_list_arguments(parser):
         metavar="PATTERN",
         nargs="?",
         default="*",
-        help="of names, such as 'atd_*'",
+        help="of the names, such as 'atd_*' (default: all)",
     )
-    parser.add_argument("--task", help="such as classification")
+    parser.add_argument("--task", help="what it must be for, such as classification")
     parser.add_argument(
         "--modality", action="append", help="an input that it must take, such as ecg"
     )

@@ -17,15 +17,20 @@ def add_parser(commands):
         description="Find the pictures of a folder, and of those below it, that fit "
         "some words best. Files that are no pictures are counted and left out.",
     )
-    search.add_argument("queries", nargs="+", metavar="TEXT", help="what to look for")
+    search.add_argument(
+        "queries",
+        nargs="+",
+        metavar="TEXT",
+        help="what to look for; each TEXT is a search of its own",
+    )
     where = search.add_argument_group("where to look")
     where.add_argument("--images", type=Path, metavar="DIR", help="folder of pictures")
     where.add_argument(
         "--index",
         type=Path,
         metavar="FILE",
-        help="keep what was encoded in this .npz file; if it is there, pictures are "
-        "not encoded anew",
+        help="keep the encoded pictures in this .npz file; if it is there, it is "
+        "searched, and --images is not needed",
     )
     _add_common(search)
     search.set_defaults(run=run_search)
@@ -40,7 +45,7 @@ def add_parser(commands):
         nargs="+",
         type=Path,
         metavar="PICTURE",
-        help="what to find words for",
+        help="what to find words for; each PICTURE is a search of its own",
     )
     captions.add_argument(
         "--captions",
