@@ -20,9 +20,6 @@ sys.path.append(str(Path(__file__).parents[1]))
 import common
 from revise import add_baselines, came_later
 
-# The first of them that there is, see `architecture.linear_part`.
-LINEAR_PARTS = ("combined_phase", "nlinear_phase")
-
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -35,7 +32,6 @@ def main(argv=None):
         features, ours = release.PRESETS[preset]
         folder = Path(args.output, card.TABLE, features)
         found, facts = scoring.read_runs(folder), scoring.read_facts(folder)
-        linear = next(m for m in LINEAR_PARTS if m in facts)
         missing = [name for name in args.models if name not in found]
         if missing:
             raise SystemExit(
@@ -60,18 +56,18 @@ def main(argv=None):
         add_baselines(
             Path(args.zoo) / preset,
             groups,
-            [partial(table_of, ours, standard, linear)],
+            [partial(table_of, ours, standard)],
             came_later(args.models, runs),
         )
         print(f"{preset}: {', '.join(args.models)} in {Path(args.zoo) / preset}")
 
 
-def table_of(ours, protocol, linear, metadata):
+def table_of(ours, protocol, metadata):
     """The table of the main protocol on the card, from the metadata."""
     metrics = next(v for k, v in metadata["metrics"].items() if k.startswith(protocol))
     models = {**metadata["baselines"]["same_run"], ours: metrics}
     ordered = {name: models[name] for name in architecture.MODELS if name in models}
-    return card.table(ordered, ours, linear)
+    return card.table(ordered, ours)
 
 
 if __name__ == "__main__":

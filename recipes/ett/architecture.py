@@ -1,13 +1,14 @@
 """The models of the forecasting study.
 
 Naive and linear ones have no seed: `persistence`, `seasonal`, and `linear`, `dlinear`,
-`nlinear` by ridge regression; `nlinear_short` is `nlinear` of the shortest of several
-look-backs only, `combined` a mean of `linear` and `nlinear`, and `nlinear_phase` and
-`combined_phase` have the time of the year. On top of one of these two, fusions of
-patches of the series, of its picture (days x hours) and of the calendar: `atd`, `step`,
-`zoom_shift`, `concat`; or one of these three by itself. `blank` is `atd` with a picture
-of zeros, as a control. `patches` is a transformer over patches without any linear part;
-`nlinear_adam` is `nlinear` trained by steps.
+`nlinear` by ridge regression; `nlinear_phase` is `nlinear` with the time of the year,
+`nlinear_short` is `nlinear` of the shortest of several look-backs only, `combined` the
+mean of `linear` and `nlinear`, and `combined_phase` that with the time of the year.
+On top of `nlinear_phase`, fusions of patches of the series, of its picture (days x
+hours) and of the calendar: `atd`, `step`, `zoom_shift`, `concat`; or one of these three
+by itself. `blank` is `atd` with a picture of zeros, as a control. `patches` is a
+transformer over patches without any linear part; `nlinear_adam` is `nlinear` trained by
+steps.
 """
 
 import keras
@@ -27,6 +28,9 @@ RIDGE = {
     "combined": (),
     "combined_phase": ("phase",),
 }
+# Of `combined`: halfway between `nlinear`, whose forecasts stay at the last level, and
+# `linear`, whose go back to the mean of training.
+REVERSION = 0.5
 FUSIONS = {
     "atd": ("series", "image", "calendar"),
     "step": ("series", "image", "calendar"),
@@ -83,7 +87,6 @@ def build(name, task):
         horizon,
         fusion=fusion if len(seen) > 1 else "concat",
         fusion_options=heads,
-        skip="linear" if task.reversion else "nlinear",
         dim=WIDTH,
         dropout=DROPOUT,
         name=name,
@@ -91,32 +94,12 @@ def build(name, task):
     return model, tuple(names)
 
 
-def linear_part(task):
-    """The model that fusions are on top of."""
-    return "combined_phase" if task.reversion else "nlinear_phase"
-
-
-def is_another(name, task):
-    """Whether a model is one of its own, with the look-backs and reversion given."""
-    if name == SHORT:
-        return len(task.lookbacks) > 1
-    return task.reversion > 0 or not name.startswith("combined")
-
-
-def settings(name, task):
-    """What a model has in common with others of its table, by the names of options."""
-    linear = fitted_to(name, task)
-    return {**task.settings, **{k: linear[k] for k in ("reversion",) if k in linear}}
-
-
 def fitted_to(name, task):
     """How the linear part is fitted: options of `fit_closed_form`."""
-    options = {"lookbacks": task.lookbacks}
     if name == SHORT:
-        options["lookbacks"] = (min(task.lookbacks),)
-    if task.reversion and (name in FUSIONS or name.startswith("combined")):
-        options["reversion"] = task.reversion
-    return options
+        return {"lookbacks": (min(task.lookbacks),)}
+    reverts = {"reversion": REVERSION} if name.startswith("combined") else {}
+    return {"lookbacks": task.lookbacks, **reverts}
 
 
 def check(name, task):

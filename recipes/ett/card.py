@@ -22,14 +22,14 @@ KINDS = {
     "combined_phase": "the same with the time of the year, ridge",
     "nlinear_adam": "NLinear, trained by steps",
     "patches": "transformer over patches, nothing linear",
-    "atd": "`{linear}` + ATD fusion of series, picture, calendar",
-    "step": "`{linear}` + step fusion of the same",
-    "zoom_shift": "`{linear}` + zoom-and-shift fusion of the same",
-    "concat": "`{linear}` + concatenation of the same",
+    "atd": "`nlinear_phase` + ATD fusion of series, picture, calendar",
+    "step": "`nlinear_phase` + step fusion of the same",
+    "zoom_shift": "`nlinear_phase` + zoom-and-shift fusion of the same",
+    "concat": "`nlinear_phase` + concatenation of the same",
     "blank": "`atd` with a picture of zeros (control)",
-    "series": "`{linear}` + the series alone",
-    "image": "`{linear}` + the picture alone",
-    "calendar": "`{linear}` + the calendar alone",
+    "series": "`nlinear_phase` + the series alone",
+    "image": "`nlinear_phase` + the picture alone",
+    "calendar": "`nlinear_phase` + the calendar alone",
 }
 FEATURES = {
     "M": "all seven columns, by the same weights",
@@ -49,7 +49,6 @@ class Facts:
     name: str
     model: str
     features: str
-    linear: str  # the model that fusions are on top of
     seed: int
     run: dict  # of the released seed
     tables: dict  # protocol to model to {"mse_96": spread}
@@ -62,7 +61,7 @@ class Facts:
 
 
 # Of the presets that are not 1.1.
-VERSIONS = {"atd_etth1": "1.3"}
+VERSIONS = {"atd_etth1": "1.2"}
 
 
 def key(protocol, features):
@@ -152,7 +151,7 @@ def text(facts):
         f"# {facts.name}\n",
         "Forecasts up to 720 hours of an electricity transformer, "
         f"{FEATURES[facts.features]}: a linear forecast, fitted exactly"
-        f"{_fitted_to(facts.run['settings'])}, plus a fusion "
+        f"{_histories(facts.run['settings']['lookback'])}, plus a fusion "
         "of patches of the series, of its picture (days × hours) and of the calendar, "
         "shrunk by what helps on the rows to validate on. "
         f"{facts.parameters:,} parameters.\n",
@@ -168,7 +167,7 @@ def text(facts):
         "training rows; every window, steps up to the horizon. Mean ± standard "
         "deviation over n seeds where it shows; naive and ridge models have none. "
         f"Released is seed {facts.seed}, the best on the rows to validate on.\n",
-        table(standard, facts.model, facts.linear),
+        table(standard, facts.model),
         _gain_text(facts),
         f"Released weights: {_released(facts, 'ltsf_standard')}.\n",
         _validation_text(facts),
@@ -177,18 +176,19 @@ def text(facts):
         table(
             {f"no {name}": found for name, found in facts.without.items()},
             None,
+            label=str,
         ),
     ]
     for protocol, models in facts.tables.items():
         if protocol != "ltsf_standard":
             shown = {
                 name: models[name]
-                for name in ("persistence", "nlinear", facts.linear, facts.model)
+                for name in ("persistence", "nlinear", "nlinear_phase", facts.model)
                 if name in models
             }
             parts += [
                 f"### `{protocol}`: in {TITLES[protocol]}\n",
-                table(shown, facts.model, facts.linear),
+                table(shown, facts.model),
             ]
     parts += [
         "### The papers\n",
@@ -211,28 +211,19 @@ def text(facts):
     return "\n".join(parts)
 
 
-def _fitted_to(settings):
-    text, lookbacks = "", settings["lookback"]
-    if len(lookbacks) > 1:
-        hours = " and to ".join(str(known) for known in lookbacks)
-        text = f" and by the mean of fits to {hours} hours"
-    if settings.get("reversion"):
-        text += (
-            f", {settings['reversion']:.0%} Linear, which reverts to the mean of "
-            "training, the rest NLinear, which does not"
-        )
-    return text
+def _histories(lookbacks):
+    if len(lookbacks) == 1:
+        return ""
+    hours = " and to ".join(str(known) for known in lookbacks)
+    return f" and by the mean of fits to {hours} hours"
 
 
-def table(models, ours, linear=None):
-    """Rows of models; without what fusions are on top of, of anything else."""
+def table(models, ours, label=None):
     horizons = horizons_of(next(iter(models.values())))
     head = ["model", "n", *horizons]
     rows = [head, ["---", *["--:"] * (len(head) - 1)]]
     for name, found in models.items():
-        shown = name
-        if linear:
-            shown = f"`{name}`: {KINDS[name].format(linear=linear)}"
+        shown = label(name) if label else f"`{name}`: {KINDS[name]}"
         shown = f"**{shown}**" if name == ours else shown
         cells = [
             f"{_spread(found[f'mse_{h}'])} / {_spread(found[f'mae_{h}'])}"

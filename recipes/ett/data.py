@@ -14,8 +14,6 @@ FEATURES = ("M", "S")
 # Steps that are known, two weeks as in most published results, and three; see the
 # README. The linear part is the mean of fits to each.
 LOOKBACK = {"M": (336, 504), "S": (336,)}
-# How far it reverts to the mean of training: half, or not at all, as NLinear.
-REVERSION = {"M": 0.5, "S": 0.0}
 MODALITIES = ("series", "image", "calendar", "phase")
 
 
@@ -37,7 +35,6 @@ class Task:
     table: ett.SeriesTable
     features: str
     lookbacks: tuple
-    reversion: float
     preprocessor: SeriesPreprocessor
     rows: dict
     months: list
@@ -72,12 +69,6 @@ def add_arguments(parser):
         "each (default: 336 504 for M, 336 for S)",
     )
     parser.add_argument(
-        "--reversion",
-        type=float,
-        help="how far the linear part reverts to the mean of training, from 0, as "
-        "NLinear, to 1, as Linear (default: 0.5 for M, 0 for S)",
-    )
-    parser.add_argument(
         "--months",
         type=int,
         nargs=3,
@@ -88,9 +79,7 @@ def add_arguments(parser):
     parser.add_argument("--data", help="folder with ett/")
 
 
-def load(
-    features, csv=None, data_dir=None, lookbacks=None, months=None, reversion=None
-):
+def load(features, csv=None, data_dir=None, lookbacks=None, months=None):
     """`Task` of all columns (`"M"`) or of the last one (`"S"`) of ETTh1 or a file."""
     table = ett.load_ett("ETTh1", data_dir) if csv is None else ett.read_series(csv)
     if features == "S":
@@ -107,15 +96,12 @@ def load(
         MODALITIES,
         step=table.step / np.timedelta64(1, "s"),
     )
-    reversion = REVERSION[features] if reversion is None else reversion
-    return Task(table, features, lookbacks, reversion, prepare, rows, months)
+    return Task(table, features, lookbacks, prepare, rows, months)
 
 
 def load_as(args, features):
     """`Task` as the options of a script have it."""
-    return load(
-        features, args.csv, args.data, args.lookback, args.months, args.reversion
-    )
+    return load(features, args.csv, args.data, args.lookback, args.months)
 
 
 class Batches(keras.utils.PyDataset):

@@ -33,7 +33,7 @@ def main(argv=None):
         task = data.load_as(args, features)
         folder = folder_of(args.output, task)
         for run in sorted(file.parent for file in folder.glob("*/seed*/run.json")):
-            resuming.check_settings(run, architecture.settings(run.parent.name, task))
+            resuming.check_settings(run, task.settings)
             if not (run / "test.json").exists():
                 keras.backend.clear_session()
                 found = json.dumps(score(run, task), indent=2)
@@ -68,9 +68,8 @@ def score(run, task):
 
 def trained(run, task):
     """The model of a run, and the names of its inputs."""
-    name = run.parent.name
-    resuming.check_settings(run, architecture.settings(name, task))
-    model, names = architecture.build(name, task)
+    resuming.check_settings(run, task.settings)
+    model, names = architecture.build(run.parent.name, task)
     model.load_weights(run / "model.weights.h5")
     return model, names
 

@@ -9,7 +9,6 @@ import argparse
 import sys
 from pathlib import Path
 
-import architecture
 import card
 import data
 import evaluate
@@ -35,7 +34,6 @@ def main(argv=None):
     parser.add_argument("presets", nargs="*", metavar="PRESET", help="default: all")
     parser.add_argument("--csv", help=f"{card.TABLE}.csv, if it is elsewhere")
     parser.add_argument("--lookback", type=int, nargs="+", help="as for train.py")
-    parser.add_argument("--reversion", type=float, help="as for train.py")
     parser.add_argument("--data", help="folder with ett/")
     parser.add_argument("--output", default="runs/ett")
     parser.add_argument("--zoo", default=str(common.ZOO))
@@ -54,10 +52,7 @@ def main(argv=None):
 
 def release(name, args):
     features, model_name = PRESETS[name]
-    task = data.load(
-        features, args.csv, args.data, args.lookback, reversion=args.reversion
-    )
-    linear = architecture.linear_part(task)
+    task = data.load(features, args.csv, args.data, args.lookback)
     folder = Path(args.output, task.table.name, features)
     trained = scoring.read_facts(folder)
     seeds = trained[model_name]
@@ -81,7 +76,6 @@ def release(name, args):
         name=name,
         model=model_name,
         features=features,
-        linear=linear,
         seed=seed,
         run=seeds[seed],
         tables=tables,
@@ -90,7 +84,7 @@ def release(name, args):
         without=without(folder, model_name),
         gains={
             other: gains(found, model_name, other)
-            for other in (linear, "concat", "blank")
+            for other in ("nlinear_phase", "concat", "blank")
             if other in found
         },
         coverage=coverage(folder, model_name, task),

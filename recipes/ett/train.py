@@ -44,8 +44,10 @@ def main(argv=None):
     for task in tasks:
         for seed in args.seeds:
             for name in args.models:
+                # Of one look-back there is none that is shorter.
+                again = name == architecture.SHORT and len(task.lookbacks) == 1
                 seeded = seed == min(args.seeds) or name in architecture.TRAINED
-                if seeded and architecture.is_another(name, task):
+                if seeded and not again:
                     run(args, task, name, seed)
 
 
@@ -62,7 +64,7 @@ def check(args, task):
 def settings_of(args, task, name):
     """What a run depends on, besides its table, model and seed."""
     of_steps = BUDGET if name in architecture.TRAINED else ()
-    return {**architecture.settings(name, task), **resuming.settings(args, *of_steps)}
+    return {**task.settings, **resuming.settings(args, *of_steps)}
 
 
 def run(args, task, name, seed):
