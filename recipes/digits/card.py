@@ -49,7 +49,7 @@ class Facts:
     released: dict
     baselines: dict  # group to network to spreads
     comparisons: dict  # noise of training to other network to `scoring.compare`
-    pairs: dict  # (protocol, noise of training) to the pairs that were trained on
+    pairs: dict  # (protocol, noise of training) to `scoring.pairs_of`
     speakers: list  # tested on in turn
     parameters: int
 
@@ -97,8 +97,8 @@ def metadata(facts):
             "released_weights": facts.released,
             "pairs": {"original": facts.test_pairs, "noisy": facts.noisy_pairs},
             "training_pairs": {
-                " ".join(key): {"fewest": counts[0], "most": counts[-1]}
-                for key, counts in facts.pairs.items()
+                " ".join(key): {"fewest": min(of.values()), "most": max(of.values())}
+                for key, of in facts.pairs.items()
             },
         },
         "paper": {"source": f"{PAPER}, Fig. 3", "accuracy": "heat maps only"},
@@ -221,10 +221,13 @@ def _trained_ways(facts):
 
 def _pairs(facts, protocol, noise):
     """What each network of a table was trained on."""
-    counts = facts.pairs[protocol, noise]
-    told = " or ".join(f"{count:,}" for count in counts)
-    fewer = " With more, their order may be another." * (counts[0] < facts.run["pairs"])
-    return f"Each was trained on {told} pairs, seen once.{fewer}"
+    of = facts.pairs[protocol, noise]
+    most = max(of.values())
+    told = f"Each was trained on {most:,} pairs, seen once"
+    for network, pairs in of.items():
+        told += f", `{network}` on {pairs:,}" * (pairs < most)
+    fewer = " With more, their order may be another." * (most < facts.run["pairs"])
+    return f"{told}.{fewer}"
 
 
 def _study(facts):

@@ -49,10 +49,12 @@ def scored_runs(output, protocol, noise):
 
 
 def pairs_of(output, protocol, noise):
-    """How many pairs the networks were trained on, the fewest first."""
-    runs = scored_runs(output, protocol, noise).values()
-    made = (json.loads((run / "run.json").read_text()) for run in runs)
-    return sorted({of["pairs"] for of in made})
+    """`{network: pairs}` that each was trained on, the fewest of its seeds."""
+    found = {}
+    for (network, _), run in sorted(scored_runs(output, protocol, noise).items()):
+        pairs = json.loads((run / "run.json").read_text())["pairs"]
+        found[network] = min(pairs, found.get(network, pairs))
+    return found
 
 
 def record(output):

@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -17,9 +18,10 @@ from keras_mmfusion import presets
 pytestmark = only_on("torch")
 
 
-architecture, data, train, evaluate, scoring, figures, release = recipe_modules(
+architecture, data, train, evaluate, scoring, figures, release, card = recipe_modules(
     "digits",
     *("architecture", "data", "train", "evaluate", "scoring", "figures", "release"),
+    "card",
 )
 LEVELS = (None, 0.5, 0.25)
 SHORT = ("--samples", "1200")
@@ -278,3 +280,12 @@ def test_heat_maps_show_the_differences():
     stripes = shown["sound: accuracy"].images[0].get_array()
     np.testing.assert_array_equal(stripes, np.tile(grids["sound"][0], (1, 3)))
     keras.backend.clear_session()
+
+
+def test_a_card_says_which_networks_saw_fewer_pairs():
+    pairs = {("digits", "noisy"): {"fc": 800, "image": 200, "initial": 800}}
+    facts = SimpleNamespace(pairs=pairs, run={"pairs": 800})
+    told = card._pairs(facts, "digits", "noisy")
+    assert told == "Each was trained on 800 pairs, seen once, `image` on 200."
+    facts.run["pairs"] = 1000
+    assert card._pairs(facts, "digits", "noisy").endswith("their order may be another.")
