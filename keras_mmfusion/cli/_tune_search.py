@@ -133,7 +133,8 @@ class Search:
 
     def _trained(self, trial):
         if self.split is not None:
-            return self.tuner.get_best_models()[0]
+            # Not `get_best_models`: of equally good trials, it may take another.
+            return self.tuner.load_model(trial)
         # The models of the folds have each seen a part only.
         model = self.hypermodel.build(trial.hyperparameters)
         self.hypermodel.train(

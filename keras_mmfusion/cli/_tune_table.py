@@ -20,12 +20,15 @@ class TrialTable:
         self.from_start = from_start
 
     def in_order(self, oracle):
-        """Trials, the best one first, those without a score last."""
+        """Trials, best first, of equals the older; those without a score last."""
         sign = -1 if oracle.objective.direction == "max" else 1
-        return sorted(
-            oracle.trials.values(),
-            key=lambda t: (t.status != "COMPLETED", sign * (t.score or 0), t.trial_id),
-        )
+
+        def rank(trial):
+            # As numbers: "9" comes before "10", and "1" before "02" of a longer search.
+            number = int(trial.trial_id)
+            return trial.status != "COMPLETED", sign * (trial.score or 0), number
+
+        return sorted(oracle.trials.values(), key=rank)
 
     def csv(self, oracle):
         """All trials as the text of a CSV file."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from tune_files import command, write_arrays
 
 from keras_mmfusion import cli, presets
 from keras_mmfusion.cli import _tune_data, _tune_workers, tune
+from keras_mmfusion.cli._tune_table import TrialTable
 from keras_mmfusion.models import BeatClassifier, FusionForecaster
 
 pytest.importorskip("keras_tuner")
@@ -69,6 +71,42 @@ def test_search_then_go_on(file, output, capsys):
     assert {name: after[name] for name in before} == before
     assert set(rows_of(output)) == {"0", "1", "2"}
     assert "trial 3 of 3" in capsys.readouterr().err
+
+
+def test_the_reported_one_of_equally_good_trials_is_saved(
+    file, output, monkeypatch, capsys
+):
+    """Whatever the order in which the trials are found on the disk."""
+    import keras_tuner
+
+    words = command(file, output, "--max-trials", "2")
+    assert cli.main(words) == 0
+    reload = keras_tuner.Oracle.reload
+
+    def backwards(self):
+        reload(self)
+        self.trials = {name: self.trials[name] for name in ("1", "0")}
+        for trial in self.trials.values():
+            trial.score = 1.0
+
+    monkeypatch.setattr(keras_tuner.Oracle, "reload", backwards)
+    capsys.readouterr()
+    assert cli.main(words) == 0
+    assert "Best: trial 0, val_loss 1\n" in capsys.readouterr().out
+    dropout = presets.load(str(output)).get_config()["dropout"]
+    assert dropout == pytest.approx(float(rows_of(output)["0"]["dropout"]), rel=1e-4)
+
+
+def test_of_equally_good_trials_the_oldest_is_first():
+    """Also when a search that went on gives its trials longer numbers."""
+    names = ["10", "9", "02", "1"]
+    trials = [SimpleNamespace(trial_id=n, status="COMPLETED", score=1.0) for n in names]
+    oracle = SimpleNamespace(
+        trials={trial.trial_id: trial for trial in trials},
+        objective=SimpleNamespace(direction="max"),
+    )
+    ordered = TrialTable("val_accuracy", [], True).in_order(oracle)
+    assert [trial.trial_id for trial in ordered] == ["1", "02", "9", "10"]
 
 
 def test_folds_bayesian_and_steps(tmp_path, output):
