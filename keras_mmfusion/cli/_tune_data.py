@@ -81,20 +81,32 @@ def _read_arrays(path, model):
             "Classes must be integers (samples,) or (samples, time). Received: y of "
             f"shape {y.shape}"
         )
-    x = {name: arrays[name].astype("float32") for name in names}
+    x = {name: _modality(name, arrays[name]) for name in names}
     if not forecasting:
         y = y.astype("int64")
         # Single vectors are series of one step.
         x = {n: v[:, None] if v.ndim == 2 else v for n, v in x.items()}
     if model is not None:
         x = _as_in(model, x, path)
-    groups, weight = arrays.get("groups"), arrays.get("sample_weight")
+    elif y.ndim == 2 and y.shape[1:] != x[names[0]].shape[1:2]:
+        raise RecordError(
+            f"y must be (samples,), or hold a class for each step of {names[0]!r}, "
+            f"{x[names[0]].shape[:2]}. Received: shape {y.shape}. Make a single column "
+            "flat, and numbers of one-hot rows: y.argmax(axis=1)."
+        )
+    groups, weight = arrays.get("groups"), _weights(arrays, y)
     if groups is not None and groups.ndim != 1:
         raise RecordError(
             f"groups must have one entry a sample. Received: shape {groups.shape}"
         )
     if not forecasting:
         y, weight = _without_unknown(y, weight)
+        if y.max() >= y.size and model is None:
+            raise RecordError(
+                "Classes must be numbered from 0. Received: y with the class "
+                f"{y.max()} among {y.size} entries. numpy.unique(y, "
+                "return_inverse=True)[1] numbers them."
+            )
     notes = []
     if groups is None and not forecasting:
         notes.append("no groups: samples of one source may be on both sides")
@@ -114,6 +126,42 @@ def _load(path):
             f"{path} must be an .npz file of plain arrays, as numpy.savez writes it. "
             f"Received: {error}"
         ) from error
+
+
+def _modality(name, values):
+    """A modality in float32; its name is one that every backend takes."""
+    if set(name) & set("./"):
+        raise RecordError(
+            f"Names of modalities must be without '.' and '/'. Received: {name!r}"
+        )
+    with np.errstate(over="ignore"):
+        values = values.astype("float32")
+    if np.isinf(values).any():
+        raise RecordError(
+            f"{name!r} must hold numbers within the range of float32, NaN where one is "
+            f"missing. Received: {np.isinf(values).sum()} that are infinite in it"
+        )
+    return values
+
+
+def _weights(arrays, y):
+    """Weights as `y` has samples, or steps; None where none are given."""
+    if "sample_weight" not in arrays:
+        return None
+    weight = arrays["sample_weight"].astype("float32")
+    shape = y.shape[:2]
+    allowed = [shape[:1], shape][: len(shape)]
+    odd = int((~(np.isfinite(weight) & (weight >= 0))).sum())
+    if weight.shape not in allowed or odd:
+        raise RecordError(
+            "sample_weight must hold finite numbers, 0 or more, of shape "
+            f"{' or '.join(map(str, allowed))}. Received: shape {weight.shape}, "
+            f"{odd} that are negative or not finite"
+        )
+    if weight.ndim < len(shape):
+        # Keras would take weights of samples for those of steps.
+        weight = np.repeat(weight[:, None], shape[1], axis=1)
+    return weight
 
 
 def _as_in(model, x, path):
@@ -140,7 +188,6 @@ def _without_unknown(y, weight):
         raise RecordError("y must hold classes from 0. Received: negative ones only.")
     if unknown.any():
         weight = np.ones(y.shape, "float32") if weight is None else weight
-        weight = np.broadcast_to(weight.reshape(len(y), *weight.shape[1:]), y.shape)
         weight = np.where(unknown, 0, weight).astype("float32")
     return np.maximum(y, 0), weight
 

@@ -24,7 +24,8 @@ def add_parser(commands):
         "`tuner`.",
         epilog="DATA is an .npz file: an array (samples, time, features) for each "
         "modality, y, and if samples belong together, groups (samples,), such as "
-        "patients: none of them is then on both sides. y of integers are classes, "
+        "patients: none of them is then on both sides, and if not all count alike, "
+        "sample_weight. y of integers are classes, "
         "negative where unknown; y of other numbers (samples, horizon, columns) is a "
         "forecast. With a preset that labels beats, DATA may be a folder of WFDB "
         "records. The state of the search is kept in DIR.search. Several machines, and "

@@ -109,6 +109,17 @@ def test_of_equally_good_trials_the_oldest_is_first():
     assert [trial.trial_id for trial in ordered] == ["1", "02", "9", "10"]
 
 
+@pytest.mark.parametrize(
+    "y", [np.arange(96).reshape(24, 4) % 3 - 1, np.ones((24, 4, 2))]
+)
+def test_weights_of_samples_are_those_of_their_steps(tmp_path, y):
+    weight = np.arange(24.0)
+    file = write_arrays(tmp_path / "weights.npz", y=y, sample_weight=weight)
+    data = _tune_data.read(file)
+    known = y >= 0 if y.ndim == 2 else np.ones((24, 4))
+    np.testing.assert_array_equal(data.sample_weight, weight[:, None] * known)
+
+
 def test_folds_bayesian_and_steps(tmp_path, output):
     """A class for each step, some of them unknown; then Hyperband, which has rounds."""
     y = np.arange(24 * 4).reshape(24, 4) % 3
