@@ -213,6 +213,9 @@ def _folds(data, folds, seed):
         cut = samples - max(samples // SPLIT, 1)
         return [(np.arange(cut), np.arange(cut, samples))]
     groups = np.arange(samples) if data.groups is None else data.groups
+    if data.groups is None and data.forecasting:
+        # Windows overlap those before and after: folds are blocks of time.
+        groups = groups * min(number, samples) // samples
     y = None
     if not data.forecasting:
         y = data.y

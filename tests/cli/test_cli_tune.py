@@ -120,6 +120,18 @@ def test_weights_of_samples_are_those_of_their_steps(tmp_path, y):
     np.testing.assert_array_equal(data.sample_weight, weight[:, None] * known)
 
 
+def test_folds_of_a_series_are_blocks_of_time(tmp_path):
+    from keras_mmfusion.cli._tune_search import _folds
+
+    arrays = {"load": np.zeros((23, 8, 2)), "y": np.zeros((23, 3, 2))}
+    np.savez(tmp_path / "series.npz", **arrays)
+    folds = _folds(_tune_data.read(tmp_path / "series.npz"), 4, 0)
+    assert all(np.ptp(held) == len(held) - 1 for _, held in folds)
+    assert sorted(np.concatenate([held for _, held in folds])) == list(range(23))
+    with pytest.raises(ValueError, match=r"from 2 to 23.*folds=24"):
+        _folds(_tune_data.read(tmp_path / "series.npz"), 24, 0)
+
+
 def test_folds_bayesian_and_steps(tmp_path, output):
     """A class for each step, some of them unknown; then Hyperband, which has rounds."""
     y = np.arange(24 * 4).reshape(24, 4) % 3
