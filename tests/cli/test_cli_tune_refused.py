@@ -102,6 +102,17 @@ class TestRefused:
         refused("No model.*in 1 trials", *words[1:], "--max-trials", "1")
         refused(r"Three models in a row.*\(val_loss is no number\)", *words[1:])
 
+    def test_no_finite_score(self, tmp_path, output, refused):
+        """Squares of such errors are infinite in float32."""
+        arrays = {"load": np.ones((24, 6, 2)), "y": np.full((24, 3, 2), 1e30)}
+        arrays["y"] *= np.arange(24)[:, None, None]
+        np.savez(tmp_path / "series.npz", **arrays)
+        words = ["--range", "dim=8", "--max-trials", 1, "--epochs", 1]
+        refused(
+            "No model.*in 1 trials", tmp_path / "series.npz", "--output", output, *words
+        )
+        assert not output.exists()
+
     def test_without_the_package(self, file, output, refused, monkeypatch):
         monkeypatch.setitem(sys.modules, "keras_tuner", None)
         refused(r"keras_mmfusion\[tuner\]", file, "--output", output)
