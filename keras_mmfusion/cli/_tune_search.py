@@ -1,15 +1,19 @@
 """The search of `mmfusion tune`: its settings, its trials, and the best model."""
 
+import argparse
 import contextlib
 import os
+import shlex
 import sys
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
 from keras_mmfusion import presets
 from keras_mmfusion.cli._tune_state import settings_of, write_whole
 from keras_mmfusion.cli._tune_table import TrialTable, aligned
+from keras_mmfusion.cli._tune_workers import arguments_of
 from keras_mmfusion.datasets import RecordError
 from keras_mmfusion.tuning import (
     ClassifierHyperModel,
@@ -30,7 +34,9 @@ class Search:
         self.folder = args.output.with_name(f"{args.output.name}.search")
         parts = _folds(data, args.folds, args.seed)
         self.split = None if args.folds else parts[0]
-        self.hypermodel = _hypermodel(data, ranges, parts if args.folds else None)
+        self.hypermodel = _hypermodel(
+            data, ranges, parts if args.folds else None, args.seed
+        )
         self.table = TrialTable(args.objective, self.hypermodel.space, bool(args.folds))
         measured = {"val_loss", *(f"val_{m}" for m in self.hypermodel.metrics)}
         if args.objective not in measured:
@@ -176,14 +182,9 @@ class Search:
 
     def _command(self):
         """The command, with names of files and folders only."""
-        words = ["mmfusion", "tune", self.args.data.name, "--output"]
-        words.append(self.args.output.name)
-        for name in ("preset_like", "max_trials", "tuner", "epochs", "folds"):
-            if getattr(self.args, name) is not None:
-                words += [f"--{name.replace('_', '-')}", str(getattr(self.args, name))]
-        for text in self.args.range:
-            words += ["--range", text]
-        return " ".join(words)
+        names = {key: Path(getattr(self.args, key).name) for key in ("data", "output")}
+        args = argparse.Namespace(**{**vars(self.args), **names})
+        return shlex.join(["mmfusion", *arguments_of(args)])
 
     def _card(self, best, lines):
         how = (
@@ -227,8 +228,8 @@ def _folds(data, folds, seed):
     return group_folds(groups, number, y, seed)
 
 
-def _hypermodel(data, ranges, folds):
-    shared = {"ranges": ranges, "folds": folds}
+def _hypermodel(data, ranges, folds, seed):
+    shared = {"ranges": ranges, "folds": folds, "seed": seed}
     kind = ForecasterHyperModel if data.forecasting else ClassifierHyperModel
     last = data.y.shape[1] if data.forecasting else int(data.y.max()) + 1
     if data.like is not None:

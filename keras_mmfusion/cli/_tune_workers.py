@@ -66,6 +66,22 @@ def run_workers(arguments, workers, folder):
                 process.wait()
 
 
+def arguments_of(args):
+    """The words after `mmfusion` that make the same search."""
+    words = ["tune", str(args.data), "--output", str(args.output)]
+    for name in ("preset_like", "max_trials", "tuner", "epochs", "batch_size"):
+        if getattr(args, name) is not None:
+            words += [f"--{name.replace('_', '-')}", str(getattr(args, name))]
+    for text in args.range:
+        words += ["--range", text]
+    words += ["--objective", args.objective, "--seed", str(args.seed)]
+    if args.folds is not None:
+        words += ["--folds", str(args.folds)]
+    if args.records:
+        words += ["--records", *args.records]
+    return words
+
+
 def end_with_parent():
     """End this process when the one that started it is gone, killed or not."""
 

@@ -163,7 +163,8 @@ def _run(args, ranges):
             )
         state.write_settings(search.folder, search.settings())
         if args.workers > 1:
-            _tune_workers.run_workers(_arguments(args), args.workers, search.folder)
+            words = _tune_workers.arguments_of(args)
+            _tune_workers.run_workers(words, args.workers, search.folder)
         else:
             search.run()
         print(search.save())
@@ -197,22 +198,6 @@ def _value(text):
         with contextlib.suppress(ValueError):
             return kind(text)
     return text
-
-
-def _arguments(args):
-    """This command for a process of its own."""
-    words = ["tune", str(args.data), "--output", str(args.output)]
-    for name in ("preset_like", "max_trials", "tuner", "epochs", "batch_size"):
-        if getattr(args, name) is not None:
-            words += [f"--{name.replace('_', '-')}", str(getattr(args, name))]
-    for text in args.range:
-        words += ["--range", text]
-    words += ["--objective", args.objective, "--seed", str(args.seed)]
-    if args.folds is not None:
-        words += ["--folds", str(args.folds)]
-    if args.records:
-        words += ["--records", *args.records]
-    return words
 
 
 def _import_packages():

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -39,7 +40,8 @@ def trials_of(output):
 
 
 def test_search_then_go_on(file, output, capsys):
-    assert cli.main(command(file, output, "--max-trials", "2")) == 0
+    words = command(file, output, "--max-trials", "2", "--seed", "3")
+    assert cli.main(words) == 0
     captured = capsys.readouterr()
     rows = rows_of(output)
     assert set(rows) == {"0", "1"}
@@ -53,12 +55,18 @@ def test_search_then_go_on(file, output, capsys):
     assert list(model.input) == ["voice", "text"]
     metadata = json.loads((output / "metadata.json").read_text())
     assert metadata["task"] == "classification"
-    assert metadata["recipe"]["command"].startswith("mmfusion tune data.npz --output")
+    again = shlex.split(metadata["recipe"]["command"])
+    parse = cli._parser().parse_args
+    args, ours = parse(again[1:]), parse(words)
+    assert {**vars(args), "data": file, "output": output} == vars(ours)
+    assert (args.data.name, args.output.name) == tuple(
+        map(str, (args.data, args.output))
+    )
     # The model that was scored, on the patients that it was scored on.
     data = _tune_data.read(file)
     from keras_mmfusion.cli._tune_search import _folds
 
-    training, held = _folds(data, None, 0)[0]
+    training, held = _folds(data, None, 3)[0]
     assert not set(data.groups[training]) & set(data.groups[held])
     model.compile(loss="sparse_categorical_crossentropy", weighted_metrics=["accuracy"])
     x = {name: values[held] for name, values in data.x.items()}
@@ -66,7 +74,7 @@ def test_search_then_go_on(file, output, capsys):
     assert scores["loss"] == pytest.approx(float(best["val_loss"]), rel=1e-3)
 
     before = trials_of(output)
-    assert cli.main(command(file, output, "--max-trials", "3")) == 0
+    assert cli.main([*words, "--max-trials", "3"]) == 0
     after = trials_of(output)
     assert {name: after[name] for name in before} == before
     assert set(rows_of(output)) == {"0", "1", "2"}
@@ -118,6 +126,20 @@ def test_weights_of_samples_are_those_of_their_steps(tmp_path, y):
     data = _tune_data.read(file)
     known = y >= 0 if y.ndim == 2 else np.ones((24, 4))
     np.testing.assert_array_equal(data.sample_weight, weight[:, None] * known)
+
+
+def test_seed_is_that_of_the_weights_too(file, output):
+    import keras_tuner
+
+    from keras_mmfusion.cli._tune_search import Search
+
+    data, weights = _tune_data.read(file), []
+    for seed in ("0", "0", "1"):
+        args = cli._parser().parse_args(command(file, output, "--seed", seed))
+        model = Search(args, data, {}).hypermodel.build(keras_tuner.HyperParameters())
+        weights.append(model.get_layer("voice_encoder").get_weights()[0])
+    assert np.array_equal(weights[0], weights[1])
+    assert not np.array_equal(weights[0], weights[2])
 
 
 def test_folds_of_a_series_are_blocks_of_time(tmp_path):
