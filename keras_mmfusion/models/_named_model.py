@@ -28,6 +28,7 @@ class NamedModel(keras.Model):
     def fit(self, x=None, *args, **kwargs):
         fit = super().fit
         call = inspect.signature(fit).bind(self._checked(x), *args, **kwargs)
+        self._check_weights(**_weights(call))
         given = call.arguments.get("validation_data")
         if isinstance(given, (list, tuple)):
             self._check_batch(tuple(given))
@@ -45,6 +46,7 @@ class NamedModel(keras.Model):
         x = self._checked(x, peek=not self._fitting)
         evaluate = super().evaluate
         call = inspect.signature(evaluate).bind(x, *args, **kwargs)
+        self._check_weights(**_weights(call))
         with kept_values(self, call.arguments):
             return evaluate(*call.args, **call.kwargs)
 
@@ -56,11 +58,17 @@ class NamedModel(keras.Model):
 
     def train_on_batch(self, x, *args, **kwargs):
         self.check_inputs(x)
-        return super().train_on_batch(x, *args, **kwargs)
+        train = super().train_on_batch
+        call = inspect.signature(train).bind(x, *args, **kwargs)
+        self._check_weights(**_weights(call))
+        return train(*call.args, **call.kwargs)
 
     def test_on_batch(self, x, *args, **kwargs):
         self.check_inputs(x)
-        return super().test_on_batch(x, *args, **kwargs)
+        test = super().test_on_batch
+        call = inspect.signature(test).bind(x, *args, **kwargs)
+        self._check_weights(**_weights(call))
+        return test(*call.args, **call.kwargs)
 
     def predict_on_batch(self, x):
         self.check_inputs(x)
@@ -87,8 +95,34 @@ class NamedModel(keras.Model):
         return x
 
     def _check_batch(self, batch):
-        self.check_inputs(keras.utils.unpack_x_y_sample_weight(batch)[0])
+        x, _, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
+        self.check_inputs(x)
+        self._check_weights(sample_weight)
         return batch
+
+    def _check_weights(self, sample_weight=None, class_weight=None):
+        """Raise for weights of samples or classes where every step has a class.
+
+        In a batch of as many samples as steps, Keras would take the weights of samples
+        for those of steps, in any other the error is one of the backend.
+        """
+        steps = getattr(self.output, "shape", ())[1:-1]
+        if not steps or not getattr(self, "num_classes", 0):
+            return
+        wanted = (
+            "A model that classifies every step takes `sample_weight` of shape (batch, "
+            f"{steps[0]}), one a step. Received: "
+        )
+        if class_weight is not None:
+            raise ValueError(
+                f"{wanted}`class_weight`. An array of the weights of classes gives "
+                "those of the steps: sample_weight=weights[y]."
+            )
+        if len(getattr(sample_weight, "shape", ())) == 1:
+            raise ValueError(
+                f"{wanted}shape {tuple(sample_weight.shape)}. For weights of samples: "
+                "numpy.repeat(weights[:, None], y.shape[1], axis=1)."
+            )
 
     def check_inputs(self, inputs):
         """Raise `ValueError` unless `inputs` has just our names and shapes."""
@@ -133,6 +167,12 @@ class NamedModel(keras.Model):
                 + ", ".join(f"{len(inputs[n])} of {n!r}" for n in expected)
                 + "."
             )
+
+
+def _weights(call):
+    """The weights among the arguments of a method of Keras."""
+    names = ("sample_weight", "class_weight")
+    return {name: call.arguments[name] for name in names if name in call.arguments}
 
 
 def _has_nan(x):

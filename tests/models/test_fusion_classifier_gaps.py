@@ -134,6 +134,42 @@ def test_steps_without_anything_count_in_no_loss_and_no_metric(fusion):
     assert accuracy == pytest.approx(np.average(right, weights=weights[there]))
 
 
+WEIGHTED = {
+    "fit": lambda m, x, y, w: m.fit(x, y, sample_weight=w, verbose=0),
+    "validation": lambda m, x, y, w: m.fit(x, y, validation_data=(x, y, w), verbose=0),
+    "evaluate": lambda m, x, y, w: m.evaluate(x, y, sample_weight=w, verbose=0),
+    "generator": lambda m, x, y, w: m.evaluate(iter_once(x, y, w), verbose=0),
+    "train": lambda m, x, y, w: m.train_on_batch(x, y, w),
+    "test": lambda m, x, y, w: m.test_on_batch(x, y, w),
+    "classes": lambda m, x, y, w: m.fit(x, y, class_weight={0: 2.0}, verbose=0),
+    "classes of a batch": lambda m, x, y, w: m.train_on_batch(
+        x, y, class_weight={0: 2}
+    ),
+}
+
+
+def iter_once(*batch):
+    yield batch
+
+
+@pytest.mark.parametrize("way", WEIGHTED)
+def test_weights_of_samples_are_no_weights_of_steps(way):
+    """As many samples as steps: Keras would mistake one for the other."""
+    model = small.per_step_model("concat", causal=False)
+    x = small.inputs(samples=small.STEPS)
+    y = np.zeros((small.STEPS,) * 2, int)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(
+        ValueError, match=r"every step.*\(batch, 6\).*Received: (sh|`cl)"
+    ):
+        WEIGHTED[way](model, x, y, np.arange(6.0))
+    if "classes" not in way:
+        WEIGHTED[way](model, x, y, np.ones((6, 6)))
+    pooled = small.classifier("concat")
+    pooled.compile("sgd", "sparse_categorical_crossentropy")
+    WEIGHTED[way](pooled, x, y[0], np.arange(6.0))
+
+
 def test_encoders_are_given_the_mask():
     """A recurrent encoder passes over missing steps."""
     encoder = LSTMEncoder((4,), name="lstm")
