@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_mmfusion._checks import check_positive_int
 from keras_mmfusion.analysis._held_out import chosen, history_of, split
 from keras_mmfusion.analysis.estimate_plot import plot_estimates
 
@@ -79,7 +80,8 @@ def deep_correlation(
 
     Raises:
         ValueError: `a` and `b` differ in their number of samples, have fewer than 100,
-            or hold values that are not finite; or `components` is out of range.
+            or hold values that are not finite; or `components` is out of range,
+            or `steps`, `batch_size` or `restarts` below 1.
 
     Example:
 
@@ -97,6 +99,7 @@ def deep_correlation(
         Andrew et al., ICML 2013, section 3, eq. 10 and 11; MCWSA-CMHA, section V-C and
         Fig. 9. Adam on batches, Cholesky factors and held-out samples are ours.
     """
+    check_positive_int(steps=steps, batch_size=batch_size, restarts=restarts)
     rng = np.random.default_rng(seed)
     parts = split(a, b, rng)
     narrower = min(table.shape[1] for table in parts.train)

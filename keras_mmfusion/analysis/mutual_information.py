@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_mmfusion._checks import check_positive_int
 from keras_mmfusion.analysis._held_out import chosen, history_of, split
 from keras_mmfusion.analysis.estimate_plot import plot_estimates
 
@@ -70,7 +71,8 @@ def mutual_information(
 
     Raises:
         ValueError: `a` and `b` differ in their number of samples, have fewer than 100,
-            or hold values that are not finite.
+            or hold values that are not finite; or `steps`, `batch_size` or
+            `restarts` is below 1.
 
     Example:
 
@@ -87,6 +89,7 @@ def mutual_information(
         Belghazi et al., arXiv:1801.04062, Algorithm 1, eq. 10 and 12; MCWSA-CMHA,
         section V-C and Fig. 8. Held-out samples are ours.
     """
+    check_positive_int(steps=steps, batch_size=batch_size, restarts=restarts)
     rng = np.random.default_rng(seed)
     parts = split(a, b, rng)
     pairs = [_pairs(*half, SHUFFLES) for half in parts.halves]

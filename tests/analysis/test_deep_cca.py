@@ -147,6 +147,8 @@ def test_figure_and_errors():
         plot_estimates({"a": found, "b": information})
     with pytest.raises(ValueError, match="components=0"):
         deep_correlation(a, b, components=0)
+    with pytest.raises(ValueError, match=r"positive integer\. Received: restarts=0"):
+        deep_correlation(a, b, restarts=0)
     with pytest.raises(ValueError, match="150 and 149 samples"):
         deep_correlation(a, b[1:])
     with pytest.raises(ValueError, match="At least 100"):

@@ -132,6 +132,9 @@ def test_errors():
         mutual_information(a[:99], b[:99])
     with pytest.raises(ValueError, match=r"`b` must be .*\(120, 1, 1, 2\)"):
         mutual_information(a, b[:, None, None])
+    for name in ("steps", "batch_size", "restarts"):
+        with pytest.raises(ValueError, match=f"positive integer. Received: {name}=0"):
+            mutual_information(a, b, **{name: 0})
     a[3, 1] = np.nan
     with pytest.raises(ValueError, match=r"`a` must be finite\. Received: 1 values"):
         mutual_information(a, b)
