@@ -59,7 +59,8 @@ def add_noise(x, decibels, rng):
     noisy = np.array(x, "float32", order="C")
     for sample in noisy.reshape(len(noisy), -1):
         known = np.isfinite(sample)
-        sample[known] = add_white_noise(sample[known], ratio, rng)
+        if known.any():
+            sample[known] = add_white_noise(sample[known], ratio, rng)
     return noisy
 
 
