@@ -138,6 +138,15 @@ class NamedModel(keras.Model):
         sizes = []
         for name, shape in expected.items():
             got = getattr(inputs[name], "shape", None)
+            # Objects, text and times, as tables with cells of several kinds become.
+            if getattr(getattr(inputs[name], "dtype", None), "kind", "") in tuple(
+                "OSUMm"
+            ):
+                raise ValueError(
+                    f"Modality {name!r} must hold numbers. Received: an array of "
+                    f'{inputs[name].dtype}. Make it one, as by .astype("float32"), '
+                    "with NaN for what is missing."
+                )
             if got is None:
                 raise ValueError(
                     f"Modality {name!r} must be an array or a tensor. Received: "

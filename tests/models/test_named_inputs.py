@@ -18,6 +18,8 @@ WRONG = {
     "samples": ({"wave": WAVE, "calendar": CALENDAR[:2]}, "4 of 'wave', 2 of"),
     "None": ({"wave": WAVE, "calendar": None}, "'calendar' must be.*NoneType"),
     "lists": ({"wave": WAVE.tolist(), "calendar": CALENDAR}, "'wave'.*list"),
+    "objects": ({"wave": WAVE.astype(object), "calendar": CALENDAR}, "'wave'.*object"),
+    "text": ({"wave": WAVE.astype(str), "calendar": CALENDAR}, "'wave'.*numbers.*<U"),
     "a list": ([WAVE, CALENDAR], "Received: list"),
     "an array": (WAVE, "Received: ndarray"),
 }
