@@ -183,6 +183,9 @@ class Search:
     def _command(self):
         """The command, with names of files and folders only."""
         names = {key: Path(getattr(self.args, key).name) for key in ("data", "output")}
+        like = self.args.preset_like
+        if like is not None and Path(like).is_dir():
+            names["preset_like"] = f"./{Path(like).name}"
         args = argparse.Namespace(**{**vars(self.args), **names})
         return shlex.join(["mmfusion", *arguments_of(args)])
 

@@ -210,6 +210,9 @@ def test_records_like_a_preset(tmp_path, output, labeller, capsys):
     assert len(model.predict_record(folder / "101").labels) > 50
     metadata = json.loads((output / "metadata.json").read_text())
     assert metadata["outputs"]["classes"] == ["N", "S", "V"]
+    command = metadata["recipe"]["command"]
+    assert f"--preset-like ./{labeller.name} " in command
+    assert command.endswith("--records 101 207")
 
 
 KILLED = """
