@@ -197,6 +197,16 @@ def test_wrong_files(tmp_path, monkeypatch, capsys, arguments, message):
     assert not list(tmp_path.iterdir())
 
 
+def test_the_plot_does_not_replace_what_is_read(preset, files, capsys):
+    with open(files[0], "rb") as file:
+        before = file.read()
+    options = ["--preset", str(preset), "--plot", files[0], "--force"]
+    assert cli.main(["classify-digit", *files, *options]) == 2
+    assert "is what is read. Name another file" in capsys.readouterr().err
+    with open(files[0], "rb") as file:
+        assert file.read() == before
+
+
 def test_a_preset_for_something_else(files, capsys):
     assert cli.main(["classify-digit", files[0], "--preset", "step_mitbih"]) == 2
     assert "sees and hears digits" in capsys.readouterr().err

@@ -50,7 +50,7 @@ def run(args):
     if args.plot and sound_file is None:
         raise RecordError("--plot draws what is said over time: add a WAV file.")
     image, sound, rate, lines = read(image_file, sound_file)
-    with staged([args.plot], args.force) if args.plot else nullcontext([]) as parts:
+    with plot_file(args) as parts:
         model = load_model(args.preset)
         inputs = model.preprocessor(image, sound, rate)
         heard = model.preprocessor.samples / model.preprocessor.rate
@@ -66,6 +66,13 @@ def run(args):
     if args.plot:
         print(f"\nWrote {args.plot}")
     return 0
+
+
+def plot_file(args):
+    """Where to draw, in place at the end and never over what is read."""
+    if not args.plot:
+        return nullcontext([])
+    return staged([args.plot], args.force, reads=args.files)
 
 
 def sort_files(files):
