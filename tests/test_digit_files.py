@@ -93,9 +93,13 @@ def test_a_turned_photo_is_set_upright(tmp_path):
 def test_pictures_that_show_nothing(tmp_path):
     Image.new("L", (40, 40), 255).save(tmp_path / "blank.png")
     (tmp_path / "text.png").write_text("no picture")
+    content = bytearray((tmp_path / "blank.png").read_bytes())
+    content[content.index(b"IDAT") - 1] = 1  # byte long: others are taken for a name
+    (tmp_path / "broken.png").write_bytes(content)
     for name, message in (
         ("blank.png", "more contrast"),
         ("text.png", "is not a picture"),
+        ("broken.png", "is not a picture"),
         ("none.png", "No picture at"),
     ):
         with pytest.raises(RecordError, match=message):

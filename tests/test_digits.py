@@ -47,10 +47,13 @@ def test_idx_of_other_types(tmp_path):
     assert found.dtype.isnative
 
 
-@pytest.mark.parametrize("damage", ["short", "long", "magic", "type", "gzip", "empty"])
+@pytest.mark.parametrize(
+    "damage",
+    ["short", "long", "magic", "type", "header", "gzip", "deflate", "empty"],
+)
 def test_damaged_idx(tmp_path, damage):
     path = tmp_path / "images"
-    write_idx(path, small_mnist()[0], compress=damage == "gzip")
+    write_idx(path, small_mnist()[0], compress=damage in ("gzip", "deflate"))
     content = path.read_bytes()
     path.write_bytes(
         {
@@ -58,7 +61,9 @@ def test_damaged_idx(tmp_path, damage):
             "long": content + b"\0",
             "magic": b"\1" + content[1:],
             "type": content[:2] + b"\x07" + content[3:],
+            "header": content[:6],
             "gzip": content[:-20],
+            "deflate": content[:10] + bytes([content[10] ^ 0xFF]) + content[11:],
             "empty": b"",
         }[damage]
     )
@@ -80,6 +85,16 @@ def test_damaged_mnist(tmp_path):
         mnist.load_mnist(tmp_path)
     np.savez(folder / "mnist.npz", x_train=np.array([{}], dtype=object))
     with pytest.raises(RecordError, match="x_train"):  # a pickle is not opened
+        mnist.load_mnist(tmp_path)
+    with (folder / "mnist.npz").open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(RecordError, match="x_train"):
+        mnist.load_mnist(tmp_path)
+    np.savez_compressed(folder / "mnist.npz", x_train=small_mnist()[0])
+    content = bytearray((folder / "mnist.npz").read_bytes())
+    content[2000:2100] = bytes(100)
+    (folder / "mnist.npz").write_bytes(content)
+    with pytest.raises(RecordError, match="x_train"):
         mnist.load_mnist(tmp_path)
 
 
@@ -126,6 +141,8 @@ def test_damaged_wav(tmp_path):
         (whole[:20] + b"\3" + whole[21:], "whole numbers"),  # floats
         (whole[:20] + b"\xfe\xff" + whole[22:36], "whole numbers"),
         (whole[:24] + bytes(4) + whole[28:], "8,000 samples a second"),
+        (whole[:34] + b"\x40" + whole[35:], "64 bits a sample"),
+        (whole[:16] + b"\xff" + whole[17:], "whole numbers"),
         (b"", "whole numbers"),
     ):
         path.write_bytes(content)

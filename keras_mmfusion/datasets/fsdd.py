@@ -113,7 +113,8 @@ def load_fsdd(data_dir=None, speakers=SPEAKERS):
 def read_wav(path):
     """Read a WAV file of whole numbers (PCM), of several channels their mean.
 
-    One that was written into a pipe, without knowing its length, is read to its end.
+    Numbers have 8 to 32 bits. A file that was written into a pipe, without knowing its
+    length, is read to its end.
 
     Args:
         path: Path of the file.
@@ -143,7 +144,9 @@ def read_wav(path):
             width, channels = file.getsampwidth(), file.getnchannels()
             count, rate = file.getnframes(), file.getframerate()
             content = file.readframes(count)
-    except (wave.Error, EOFError) as error:
+        if width > 4:
+            raise wave.Error(f"{8 * width} bits a sample")
+    except (wave.Error, EOFError, RuntimeError) as error:
         raise RecordError(
             f"{path} is not a WAV file of whole numbers ({error}). Convert it, for "
             "example with ffmpeg -i in out.wav."

@@ -59,7 +59,7 @@ def read_digit_image(path):
                 paper = Image.new("RGBA", colours.size, "white")
                 paper.alpha_composite(colours)
                 grey = np.asarray(paper.convert("L"), "float32")
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # of all kinds, from Pillow's readers
         raise RecordError(
             f"{path} is not a picture that Pillow can read ({error}). Convert it, for "
             "example to PNG."
