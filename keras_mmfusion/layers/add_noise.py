@@ -39,7 +39,7 @@ class AddNoise(keras.layers.Layer):
         Any with two axes or more; a list of those.
 
     Output shape:
-        As the input.
+        As the input. Whole numbers become floats.
 
     Raises:
         ValueError: for a ratio that is not positive, or a number of ratios or masks
@@ -94,6 +94,8 @@ class AddNoise(keras.layers.Layer):
     def call(self, inputs, mask=None, training=None):
         many = isinstance(inputs, (list, tuple))
         xs = list(inputs) if many else [inputs]
+        # Noise in whole numbers, such as those of an image, would be cut and wrap.
+        xs = [ops.cast(x, self.compute_dtype) for x in xs]
         masks = list(mask) if many and mask is not None else [mask] * len(xs)
         if len(masks) != len(xs):
             raise ValueError(

@@ -25,6 +25,16 @@ def test_ratio_of_powers():
         assert not noise[2].any()
 
 
+def test_whole_numbers_become_floats():
+    x = np.random.default_rng(0).integers(0, 256, (2, 28, 28, 1)).astype("uint8")
+    layer = AddNoise(1, seed=1)
+    for training in (True, False):
+        noisy = run(layer, x, training=training)
+        assert noisy.dtype == "float32"
+        expected = run(AddNoise(1, seed=1), x.astype("f"), training=training)
+        assert_close(noisy, expected, 1e-4)
+
+
 def test_masked_steps_do_not_count_and_stay():
     x = np.ones((2, 400, 5), "f")
     x[:, 200:] = 1e3
