@@ -72,14 +72,14 @@ def agree(shape, expected):
     )
 
 
-def check_states(states, expected):
+def check_states(states, expected, of="ConvLSTMFusion expects `initial_state`"):
     """Raise if these are not two states of this shape."""
     pair = isinstance(states, (list, tuple)) and len(states) == 2
     if not pair or not all(agree(s.shape, expected) for s in states):
         shapes = [tuple(s.shape) for s in states] if pair else type(states).__name__
         raise ValueError(
-            "ConvLSTMFusion expects `initial_state` as a pair [h, c], both of shape "
-            f"(batch, height', width', filters): here {expected}. Received: {shapes}"
+            f"{of} as a pair [h, c], both of shape (batch, height', width', filters): "
+            f"here {expected}. Received: {shapes}"
         )
 
 

@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_mmfusion._serialization import register
 from keras_mmfusion.layers._conv_lstm_base import ConvLSTMBase
+from keras_mmfusion.layers._frames_and_vectors import check_states
 from keras_mmfusion.layers._state_convolution import StateConvolution
 
 
@@ -58,8 +59,9 @@ class ConvLSTMFusionCell(ConvLSTMBase):
         `(h, [h, c])`, all `(batch, height', width', filters)`.
 
     Raises:
-        ValueError: for other ranks, unknown sizes, a layer built without a frame,
-            or a vector given to one that was built without.
+        ValueError: for other ranks, unknown sizes, states of other shapes, neither a
+            frame nor a vector, a layer built without a frame, or a vector given to one
+            that was built without.
 
     Example:
 
@@ -132,7 +134,8 @@ class ConvLSTMFusionCell(ConvLSTMBase):
     def check_shapes(self, shapes):
         """The shapes of frame and vector, either of them None."""
         name = type(self).__name__
-        if not isinstance(shapes, (list, tuple)) or len(shapes) != 2:
+        pair = isinstance(shapes, (list, tuple)) and len(shapes) == 2
+        if not pair or all(shape is None for shape in shapes):
             raise ValueError(
                 f"{name} expects a pair (frame, vector), of which one may be None. "
                 f"Received: shapes {shapes}"
@@ -208,7 +211,13 @@ class ConvLSTMFusionCell(ConvLSTMBase):
         gates = self.project(*inputs)
         if states is None:
             states = self.get_initial_state(ops.shape(gates)[0])
+        self._check_states(states, gates.shape[0])
         return self.step(gates, states)
+
+    def _check_states(self, states, batch_size):
+        """Smaller ones would be spread over the image or the batch."""
+        expected = (batch_size, *self.state_shape)
+        check_states(states, expected, of="ConvLSTMFusionCell expects `states`")
 
     def get_initial_state(self, batch_size):
         """States of zeros `[h, c]` for the first step; the layer must be built."""
@@ -223,9 +232,11 @@ class ConvLSTMFusionCell(ConvLSTMBase):
 
     def compute_output_spec(self, inputs, states=None):
         shapes = [None if x is None else x.shape for x in inputs]
-        output, states = self.compute_output_shape(shapes)
+        output, new_states = self.compute_output_shape(shapes)
+        if states is not None:
+            self._check_states(states, output[0])
         tensors = [
             keras.KerasTensor(shape, dtype=self.compute_dtype)
-            for shape in (output, *states)
+            for shape in (output, *new_states)
         ]
         return tensors[0], tensors[1:]

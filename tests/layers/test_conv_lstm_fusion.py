@@ -272,6 +272,20 @@ def test_an_initial_state_of_another_size(size):
             layer(placeholders, initial_state=[keras.Input(size), keras.Input(size)])
 
 
+@pytest.mark.parametrize("sizes", [[(2, 1, 1, 3)] * 2, [(1, 5, 4, 3)] * 2, [()] * 3])
+def test_states_that_do_not_fit_a_cell(sizes):
+    cell = ConvLSTMFusionCell(3)
+    x = [ops.convert_to_tensor(v) for v in numbers(2, (2, 5, 4, 2), (2, 7))]
+    cell(x)
+    with pytest.raises(ValueError, match=r"`states` as a pair .* here \(2, 5, 4, 3\)"):
+        cell(x, [ops.zeros(size) for size in sizes])
+    with pytest.raises(ValueError, match="`states` as a pair"):
+        cell([keras.Input(batch_shape=v.shape) for v in x],
+             [keras.Input(batch_shape=size) for size in sizes])  # fmt: skip
+    with pytest.raises(ValueError, match="of which one may be None"):
+        cell((None, None))
+
+
 @pytest.mark.parametrize("devices", [["cpu:0"], ["gpu:0"]])
 def test_the_convolution_that_is_fast_here(monkeypatch, devices):
     taken = []
