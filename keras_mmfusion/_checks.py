@@ -32,6 +32,16 @@ def check_tolerance(tolerance):
         )
 
 
+def check_snr(snr):
+    """Raise unless it is a ratio of powers above 0, or None."""
+    number = isinstance(snr, numbers.Real) and not isinstance(snr, bool)
+    if snr is not None and not (number and snr > 0):
+        raise ValueError(
+            "`snr` must be a positive ratio of powers, or None for no noise. "
+            f"Received: snr={snr!r}. From decibels: 10 ** (dB / 10)."
+        )
+
+
 def check_rate(**values):
     """Raise unless every value is in [0, 1)."""
     for name, value in values.items():

@@ -120,7 +120,8 @@ def test_noise_is_seeded_and_checked():
     first = add_white_noise(x, 1, np.random.default_rng(3))
     assert np.array_equal(add_white_noise(x, 1, np.random.default_rng(3)), first)
     assert np.array_equal(add_white_noise(x, None, None), x)
-    for snr in (0, -1):
+    assert np.array_equal(add_white_noise(x, np.inf, np.random.default_rng(0)), x)
+    for snr in (0, -1, np.nan, "1"):
         with pytest.raises(ValueError, match="positive ratio"):
             add_white_noise(x, snr, np.random.default_rng(0))
 
@@ -270,6 +271,8 @@ def test_a_level_of_noise_is_drawn_for_each_pair(data):
     assert (same.sum(axis=0) == 1).all()
     assert (same.sum(axis=1) > 8).all(), "each is drawn, and about as often"
     np.testing.assert_array_equal(images(levels, batch_size=7), drawn)
+    one = np.array([0.25])
+    np.testing.assert_array_equal(images(one), of_each[2])
     assert (images(levels, seed=1) != drawn).any()
 
 
@@ -319,6 +322,30 @@ def test_shuffling_makes_no_list(data, numbers):
     # One order for a seed and an epoch: that of numpy, whatever the numbers are in.
     expected = np.random.default_rng((3, 0)).permutation(batches.numbers)
     np.testing.assert_array_equal(order, expected)
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"split": "val"}, "`split` must be one of"),
+        ({"batch_size": 0}, "`batch_size` must be a positive"),
+        ({"snr": {"image": 0}}, "positive ratio"),
+        ({"snr": {"sound": [1, np.nan]}}, "positive ratio"),
+        ({"snr": {"sound": []}}, "a ratio to draw"),
+        ({"snr": {"smell": 1}}, "Modalities are"),
+        ({"modalities": ()}, "Modalities are"),
+    ],
+)
+def test_wrong_settings_are_refused_before_a_batch_is_made(data, settings, message):
+    with pytest.raises(ValueError, match=message):
+        DigitBatches(data, **settings)
+
+
+def test_batches_that_there_are_not(data):
+    batches = DigitBatches(data)
+    for wrong in (-1, len(batches)):
+        with pytest.raises(IndexError, match=f"0 to {len(batches) - 1}. Received"):
+            batches[wrong]
 
 
 def test_a_model_learns_from_them(data):

@@ -209,7 +209,8 @@ def test_pairs_are_all_pairs_of_a_digit():
     assert pairs[7] == tuple(part[7] for part in pairs[:])
     grid = pairs[np.array([[3, 1], [0, 2]])]
     assert grid[0].shape == (2, 2) and grid[1][1, 0] == pairs[0][1]
-    for wrong in (-1, len(pairs), [0, len(pairs)]):
+    assert pairs[[]][0].shape == (0,)
+    for wrong in (-1, len(pairs), [0, len(pairs)], 1.5, np.ones(len(pairs), bool)):
         with pytest.raises(IndexError, match="numbered from 0"):
             pairs[wrong]
 

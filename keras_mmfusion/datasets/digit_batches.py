@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_mmfusion._checks import check_choice, check_positive_int, check_snr
 from keras_mmfusion.preprocessing.digit_inputs import DigitPreprocessor
 from keras_mmfusion.preprocessing.spectrogram import mask_spectrogram
 from keras_mmfusion.preprocessing.white_noise import add_white_noise
@@ -40,6 +41,11 @@ class DigitBatches(keras.utils.PyDataset):
         `batches[i]` is `(x, labels)`: dict of float32 arrays by modality, shaped as
         `preprocessor.shapes` with the batch first, and int64 digits.
 
+    Raises:
+        ValueError: There is no such split or modality, a ratio is not positive, or
+            `batch_size` is not.
+        IndexError: There is no such batch, or no such pair in `numbers`.
+
     Example:
 
     ```python
@@ -69,12 +75,15 @@ class DigitBatches(keras.utils.PyDataset):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        check_choice(list(digits.pairs), split=split)
+        check_positive_int(batch_size=batch_size)
         snr, modalities = dict(snr or {}), tuple(modalities)
         if not set(snr) | set(modalities) <= set(MODALITIES) or not modalities:
             raise ValueError(
                 f"Modalities are {list(MODALITIES)}. Received: snr={snr}, "
                 f"modalities={modalities}"
             )
+        snr = {name: _levels(ratios) for name, ratios in snr.items()}
         self.digits, self.pairs = digits, digits.pairs[split]
         # As long as they are in order, the numbers of millions of pairs take no memory.
         self.numbers = range(len(self.pairs)) if numbers is None else numbers
@@ -106,6 +115,8 @@ class DigitBatches(keras.utils.PyDataset):
 
         `x["sound"]` is `(batch, samples)`, noisy and padded.
         """
+        if not 0 <= index < len(self):
+            raise IndexError(f"Batches are 0 to {len(self) - 1}. Received: {index}")
         here = slice(index * self.batch_size, (index + 1) * self.batch_size)
         numbers = np.asarray(self._order()[here])
         images, sounds = self.pairs[numbers]
@@ -129,7 +140,7 @@ class DigitBatches(keras.utils.PyDataset):
 
     def _noisy(self, modality, number, signal):
         snr = self.snr.get(MODALITIES[modality])
-        if isinstance(snr, (list, tuple)):
+        if isinstance(snr, tuple):
             snr = snr[self._rng(3 + modality, number).integers(len(snr))]
         return add_white_noise(signal, snr, self._rng(modality, number))
 
@@ -148,3 +159,17 @@ class DigitBatches(keras.utils.PyDataset):
             np.random.default_rng((self.seed, self.epoch)).shuffle(order)
             self._shuffled = self.epoch, order
         return self._shuffled[1]
+
+
+def _levels(snr):
+    """One ratio, or a tuple of several to draw from."""
+    if not isinstance(snr, (list, tuple, np.ndarray)):
+        check_snr(snr)
+        return snr
+    if not len(snr):
+        raise ValueError(
+            "`snr` must have a ratio to draw. Received: none. Without noise: None."
+        )
+    for ratio in snr:
+        check_snr(ratio)
+    return tuple(snr)

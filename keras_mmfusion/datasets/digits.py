@@ -62,11 +62,14 @@ class DigitPairs:
     def __getitem__(self, number):
         if isinstance(number, slice):
             number = np.arange(*number.indices(len(self)))
-        number = np.asarray(number, "int64")
-        if ((number < 0) | (number >= len(self))).any():
+        number = np.asarray(number)
+        # Of no numbers, numpy makes floats; masks and fractions are numbers of nothing.
+        whole = not number.size or np.issubdtype(number.dtype, np.integer)
+        if not whole or ((number < 0) | (number >= len(self))).any():
             raise IndexError(
                 f"Pairs are numbered from 0 to {len(self) - 1:,}. Received: {number}"
             )
+        number = number.astype("int64")
         flat = number.reshape(-1)
         digit = np.searchsorted(self._ends, flat, side="right") - 1
         image, sound = np.empty((2, len(flat)), "int64")

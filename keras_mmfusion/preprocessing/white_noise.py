@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_mmfusion._checks import check_snr
+
 
 def add_white_noise(signal, snr, rng):
     """Add white Gaussian noise to one signal, as the layer `AddNoise` does.
@@ -35,14 +37,10 @@ def add_white_noise(signal, snr, rng):
     Reference:
         Barnum et al., arXiv:2011.07191, section 4.1.
     """
+    check_snr(snr)
     signal = np.asarray(signal, "float32")
     if snr is None:
         return signal
-    if not snr > 0:
-        raise ValueError(
-            "`snr` must be a positive ratio of powers, or None for no noise. "
-            f"Received: snr={snr!r}. From decibels: 10 ** (dB / 10)."
-        )
     power = np.mean(np.square(signal, dtype="float64"))
     noise = rng.standard_normal(signal.shape, dtype="float32")
     return signal + np.float32(np.sqrt(power / snr)) * noise
