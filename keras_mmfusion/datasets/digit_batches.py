@@ -16,8 +16,9 @@ class DigitBatches(keras.utils.PyDataset):
 
     The noise, and what is masked, depends on the seed, the epoch and the pair, not
     on the size or the order of batches. Noise goes onto the recording before it is
-    padded, as in the paper. To have new noise in every epoch of a training, set
-    `epoch` from a callback, which also holds after an interruption.
+    padded, as in the paper. `fit` leaves `epoch` at 0: to have new noise, or another
+    order, in every epoch of a training, set it from a callback, which also holds after
+    an interruption.
 
     Args:
         digits: `Digits`, as `load_digits` returns.
@@ -32,8 +33,8 @@ class DigitBatches(keras.utils.PyDataset):
         modalities: Which to give. Defaults to both.
         mask_frequencies: int. Upper bound of bins to mask. Defaults to `0`.
         mask_times: int. Upper bound of steps to mask. Defaults to `0`.
-        shuffle: bool. Whether pairs change order from epoch to epoch. The order is
-            kept in memory, 8 bytes a pair. Defaults to `False`.
+        shuffle: bool. Whether the order of pairs is random, another one for every
+            `epoch`. It is kept in memory, 8 bytes a pair. Defaults to `False`.
         seed: int. Defaults to `0`.
         **kwargs: `workers` and so on, as for any `keras.utils.PyDataset`.
 
