@@ -199,6 +199,10 @@ def test_config_and_errors():
         {"window": 9000},
         {"hop": 0},
         {"mel_bands": 8, "mel_range": (0, 5000)},
+        {"mel_bands": 0},
+        {"rate": 0},
+        {"level": -1},
+        {"level": np.nan},
     ):
         with pytest.raises(ValueError, match="Received"):
             DigitPreprocessor(**settings)

@@ -4,7 +4,11 @@ from fractions import Fraction
 
 import numpy as np
 
-from keras_mmfusion._checks import check_band
+from keras_mmfusion._checks import (
+    check_band,
+    check_positive_int,
+    check_positive_number,
+)
 from keras_mmfusion._serialization import register
 from keras_mmfusion.datasets.ecg_record import RecordError
 from keras_mmfusion.preprocessing.spectrogram import mel_scale, spectrogram
@@ -79,6 +83,9 @@ class DigitPreprocessor:
         level=1.0,
         compress=True,
     ):
+        check_positive_number(rate=rate)
+        if level is not None:
+            check_positive_number(level=level)
         self.rate = float(rate)
         self.samples = int(samples)
         self.window = int(window)
@@ -93,6 +100,7 @@ class DigitPreprocessor:
                 f"window={window}, hop={hop}, samples={samples}."
             )
         if mel_bands is not None:
+            check_positive_int(mel_bands=mel_bands)
             check_band(self.mel_range, self.rate)
 
     def get_config(self):
