@@ -1,5 +1,7 @@
 """Pictures and recordings of digits from anywhere, and the command that names them."""
 
+import io
+
 import numpy as np
 import pytest
 from backends import once
@@ -240,9 +242,10 @@ def test_examples_with_a_missing_input_are_drawn():
     model = architecture.build("fc", "tiny", preprocessor)
     sound = np.sin(0.3 * np.arange(1600))
     examples = {
-        "both": (preprocessor(np.eye(28), sound), 7),
+        r"$\frac$": (preprocessor(np.eye(28), sound), 7),
         "sound": (preprocessor(None, sound), None),
     }
     figure = plot_digits(model, examples)
-    assert [a.get_title() for a in figure.axes[:2]] == ["both", "sound"]
+    assert [a.get_title() for a in figure.axes[:2]] == [r"$\frac$", "sound"]
+    figure.savefig(io.BytesIO())  # the name of a file, no formula
     assert "missing" in [t.get_text() for t in figure.axes[1].texts]

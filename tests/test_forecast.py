@@ -257,3 +257,5 @@ def test_a_forecast_without_intervals(tmp_path):
         "date,a\n2026-01-01 00:00:00,1\n2026-01-01 01:00:00,2.5\n"
     )
     assert len(plot_forecast(forecast).axes[0].lines) == 1
+    dollars = replace(forecast, columns=(r"$\frac$",))
+    plot_forecast(dollars).savefig(tmp_path / "f.png")  # no formula

@@ -85,6 +85,7 @@ def _draw(axes, item, label, fonts, bold=False):
         fontfamily=fonts,
         fontweight="bold" if bold else "normal",
         transform=axes.transAxes,
+        parse_math=False,  # dollars are dollars
     )
 
 

@@ -69,7 +69,8 @@ def plot_digits(model, examples):
     axes = figure.subplots(3, columns, squeeze=False, height_ratios=(1, 1, 1.6))
     for column, (title, (inputs, digit)) in enumerate(examples.items()):
         picture, spectrum, values = axes[:, column]
-        picture.set_title(title, fontsize=10)
+        # Names of files may hold dollar signs, which begin a formula otherwise.
+        picture.set_title(title, fontsize=10, parse_math=False)
         _show(picture, inputs["image"][0, 0, :, :, 0], cmap="gray")
         sound = inputs["sound"][0].T
         _show(spectrum, sound, cmap="magma", origin="lower", aspect="auto")

@@ -116,7 +116,7 @@ def plot_forecast(forecast, table=None, steps=None, columns=None):
             marker="o" if single else None,
             label="forecast",
         )
-        axis.set_ylabel(name)
+        axis.set_ylabel(name, parse_math=False)  # dollars are dollars
         axis.grid(alpha=0.25)
         for side in ("top", "right"):
             axis.spines[side].set_visible(False)

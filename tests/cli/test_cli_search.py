@@ -1,5 +1,6 @@
 """The commands that find pictures by words, and words by a picture."""
 
+import io
 import shutil
 from pathlib import Path
 
@@ -164,3 +165,4 @@ def test_contact_sheet():
     assert len(shown) == 2 and shown[0].get_title() == "1.  0.9"
     with pytest.raises(ValueError, match="at least one query"):
         contact_sheet([])
+    contact_sheet([(r"$\frac$", [(red, "0.9")])]).savefig(io.BytesIO())  # no formula
