@@ -31,7 +31,8 @@ def staged(paths, force=False, reads=()):
     for path in paths:
         if path.is_dir():
             raise RecordError(f"{path} is a folder. Name a file to write.")
-        if path.exists() and any(path.samefile(source) for source in reads):
+        there = [source for source in map(Path, reads) if source.exists()]
+        if path.exists() and any(path.samefile(source) for source in there):
             raise RecordError(f"{path} is what is read. Name another file to write.")
         if path.exists() and not force:
             raise RecordError(

@@ -93,7 +93,7 @@ def run_caption_search(args):
     """Run the command; `args` are its parsed arguments."""
     check_picture(args.plot)
     _check_k(args.k)
-    with _sheet(args) as parts:
+    with _sheet(args, reads=args.queries) as parts:
         model = load_model(args.preset)
         captions = read_captions(model, args.captions)
         index = model.index_texts(captions, names=captions)
@@ -175,8 +175,8 @@ def _check_k(k):
         raise RecordError(f"--k must be at least 1. Received: {k}")
 
 
-def _sheet(args):
-    return staged([args.plot], args.force) if args.plot else nullcontext([])
+def _sheet(args, reads=()):
+    return staged([args.plot], args.force, reads) if args.plot else nullcontext([])
 
 
 def _print(query, found):
