@@ -115,7 +115,7 @@ def _kept(found):
     counts = ("cells", "higher", "lower", "surely_higher", "surely_lower")
     difference = {
         "mean": round(found["mean"], 5),
-        "sd": round(found["mean_spread"], 5),
+        "sd": round(found["mean_spread"], 5) if found["seeds"] > 1 else None,
         "n": found["seeds"],
     }
     return {"difference": difference, **{key: found[key] for key in counts}}

@@ -151,18 +151,22 @@ def compare(ours, other):
 
 def in_words(found):
     """What `compare` found, in sentences."""
+    if found["seeds"] == 1:
+        return (
+            f"{found['mean']:+.4f} of accuracy over all levels of noise. Higher in "
+            f"{found['higher']} of {found['cells']} cells, lower in {found['lower']}: "
+            "of one seed, so nothing of this is sure."
+        )
     told = (
         f"{found['mean']:+.4f} ± {found['mean_spread']:.4f} of accuracy over all "
         f"levels of noise. Higher in {found['higher']} of {found['cells']} cells, by "
         f"more than two standard deviations over seeds in {found['surely_higher']}; "
         f"lower in {found['lower']}, by more than two in {found['surely_lower']}."
     )
-    if found["seeds"] > 1:
-        told += (
-            f" With {found['seeds']} seeds, about {by_chance(found):.0f} of "
-            f"{found['cells']} cells would be that far apart by chance."
-        )
-    return told
+    return (
+        f"{told} With {found['seeds']} seeds, about {by_chance(found):.0f} of "
+        f"{found['cells']} cells would be that far apart by chance."
+    )
 
 
 def by_chance(found):

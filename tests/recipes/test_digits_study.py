@@ -263,6 +263,14 @@ def test_differences_are_taken_seed_by_seed():
     assert scoring.by_chance({**found, "cells": 100}) == pytest.approx(7.4, abs=0.05)
 
 
+def test_of_one_seed_nothing_is_sure():
+    found = scoring.compare({0: np.ones((2, 2))}, {0: np.zeros((2, 2))})
+    assert "nan" not in scoring.in_words(found)
+    assert "+1.0000 of accuracy" in scoring.in_words(found)
+    kept = json.dumps(card._kept(found), allow_nan=False)  # as `presets.save` does
+    assert json.loads(kept)["difference"] == {"mean": 1.0, "sd": None, "n": 1}
+
+
 def test_heat_maps_show_the_differences():
     rng = np.random.default_rng(0)
     grids = {n: dict(enumerate(rng.random((2, 3, 3)))) for n in architecture.NETWORKS}
