@@ -172,6 +172,14 @@ def parse_arguments(argv=None):
     if args.smoke:
         args.seeds, args.parts, args.batch_size = [0], 2, 8
         args.pairs, args.validation, args.size = 32, 8, "tiny"
+    if min(args.parts, args.batch_size, args.validation) < 1:
+        parser.error("--parts, --batch-size and --validation must be at least 1")
+    if args.pairs <= (args.parts - 1) * args.batch_size:
+        parser.error(
+            f"--pairs must be a batch for each of {args.parts} --parts, more than "
+            f"{(args.parts - 1) * args.batch_size:,}. Received: {args.pairs:,}. Train "
+            "on more, or with fewer --parts."
+        )
     return args
 
 

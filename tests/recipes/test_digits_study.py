@@ -66,6 +66,21 @@ def test_parts_are_one_pass_over_the_pairs(corpus):
     np.testing.assert_array_equal(sounds, expected)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--pairs", "704"], "more than 704. Received: 704"),
+        (["--pairs", "8", "--parts", "0"], "must be at least 1"),
+        (["--validation", "0"], "must be at least 1"),
+    ],
+)
+def test_too_few_pairs_for_the_parts(options, message, capsys):
+    with pytest.raises(SystemExit):
+        train.parse_arguments(options)
+    assert message in capsys.readouterr().err
+    assert train.parse_arguments(["--pairs", "705"]).pairs == 705
+
+
 def test_every_network_of_a_seed_sees_the_same_pairs(corpus):
     digits = data.load("digits", 0, corpus)
     seen = {
