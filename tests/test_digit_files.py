@@ -1,6 +1,7 @@
 """Pictures and recordings of digits from anywhere, and the command that names them."""
 
 import io
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -73,6 +74,16 @@ def test_every_kind_of_picture(tmp_path, mode):
     image = read_digit_image(path)
     as_in_mnist(image)
     np.testing.assert_allclose(image, to_mnist(seven()), atol=0.02)
+
+
+def test_a_large_picture_takes_little_memory(tmp_path):
+    large = np.kron(seven(), np.ones((40, 40), "uint8"))  # 4800 x 3600
+    Image.fromarray(large).save(tmp_path / "seven.png", compress_level=1)
+    tracemalloc.start()
+    image = read_digit_image(tmp_path / "seven.png")
+    assert tracemalloc.get_traced_memory()[1] < 4 * large.size
+    tracemalloc.stop()
+    np.testing.assert_allclose(image, to_mnist(large), atol=0.05)
 
 
 def test_what_is_transparent_is_paper(tmp_path):

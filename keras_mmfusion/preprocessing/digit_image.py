@@ -6,9 +6,12 @@ import numpy as np
 
 from keras_mmfusion.datasets.ecg_record import RecordError
 from keras_mmfusion.preprocessing.digit_inputs import IMAGE_SIZE
+from keras_mmfusion.preprocessing.picture_files import reduced
 
 # MNIST: the digit fits into this box; its centre of mass is in the middle.
 BOX = 20
+# Pixels of the longer side that are enough to cut a digit out.
+ENOUGH = 2000
 # Of the brightest ink: what counts as part of the digit.
 INK = 0.3
 
@@ -51,6 +54,7 @@ def read_digit_image(path):
     try:
         with Image.open(path) as picture:
             upright = ImageOps.exif_transpose(picture)
+            upright = reduced(upright, max(upright.size) // ENOUGH)
             if upright.mode.startswith("I") or upright.mode == "F":
                 grey = np.asarray(upright, "float32")
             else:

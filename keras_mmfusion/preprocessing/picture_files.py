@@ -77,7 +77,7 @@ def square(picture, size):
         picture = Image.fromarray(_eight_bits(np.asarray(picture)))
     scale = size / max(picture.size)
     fitted = tuple(max(round(scale * n), 1) for n in picture.size)
-    colours = _reduced(picture, max(picture.size) // (ROOM * size)).convert("RGBA")
+    colours = reduced(picture, max(picture.size) // (ROOM * size)).convert("RGBA")
     if fitted != colours.size:
         # Weighted by opacity, or the colour of what is transparent would bleed.
         colours = colours.convert("RGBa").resize(fitted, Image.Resampling.LANCZOS)
@@ -135,7 +135,7 @@ def read_pictures(paths, size, workers=8):
     return (pictures[kept] if broken else pictures), kept, broken
 
 
-def _reduced(picture, factor):
+def reduced(picture, factor):
     """Opaque pictures averaged over squares: no copy of a huge one in four colours."""
     if picture.mode == "1":
         picture = picture.convert("L")
