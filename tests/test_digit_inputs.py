@@ -214,6 +214,13 @@ def test_config_and_errors():
             prepare(sound=np.ones(3), rate=rate)
     with pytest.raises(RecordError, match="28 x 28"):
         prepare(np.zeros((32, 32)))
+    for image in (
+        255.0 * np.eye(28),
+        65535 * np.eye(28, dtype=int),
+        np.inf + np.eye(28),
+    ):
+        with pytest.raises(RecordError, match="0 to 255, or of floats from 0 to 1"):
+            prepare(image)
 
 
 def test_batches_are_what_the_preprocessor_gives(data):

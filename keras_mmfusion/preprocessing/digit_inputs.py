@@ -14,6 +14,8 @@ from keras_mmfusion.datasets.ecg_record import RecordError
 from keras_mmfusion.preprocessing.spectrogram import mel_scale, spectrogram
 
 IMAGE_SIZE = 28
+# Far beyond 1, which noise may go beyond: floats that were not divided by 255.
+BRIGHTEST = 16
 # Sound so many times slower or faster than the model's is none, but a wrong header.
 RATIO = 100
 
@@ -51,8 +53,9 @@ class DigitPreprocessor:
         `(1, steps, bins)`: a batch of one. NaN throughout for what is missing.
 
     Raises:
-        RecordError: an image of another size, or a sound without samples, with NaN,
-            with more than one channel, or of a rate 100 times as low or as high.
+        RecordError: an image of another size or range, or a sound without samples,
+            with NaN, with more than one channel, or of a rate 100 times as low or as
+            high.
         ValueError: settings that do not fit together.
 
     Example:
@@ -146,7 +149,14 @@ class DigitPreprocessor:
                 f"Received: an array of shape {image.shape}. Resize it."
             )
         scale = 255 if np.issubdtype(image.dtype, np.integer) else 1
-        return (image.astype("float32") / np.float32(scale))[None, :, :, None]
+        scaled = image.astype("float32") / np.float32(scale)
+        if (np.abs(scaled) > BRIGHTEST).any():
+            raise RecordError(
+                "Expected an image of integers from 0 to 255, or of floats from 0 to "
+                f"1. Received: {image.dtype} from {image.min():g} to {image.max():g}. "
+                "Bring it to one of these ranges."
+            )
+        return scaled[None, :, :, None]
 
     def wave(self, sound, rate=None):
         """A recording as float32 `(samples,)`: resampled, levelled, padded."""
