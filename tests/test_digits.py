@@ -143,7 +143,8 @@ def test_damaged_wav(tmp_path):
         (whole[:24] + bytes(4) + whole[28:], "8,000 samples a second"),
         (whole[:34] + b"\x40" + whole[35:], "64 bits a sample"),
         (whole[:16] + b"\xff" + whole[17:], "whole numbers"),
-        (b"", "whole numbers"),
+        (whole[:30], "ends too early"),
+        (b"", "ends too early"),
     ):
         path.write_bytes(content)
         with pytest.raises(RecordError, match=match):

@@ -148,8 +148,9 @@ def read_wav(path):
             raise wave.Error(f"{8 * width} bits a sample")
     except (wave.Error, EOFError, RuntimeError) as error:
         raise RecordError(
-            f"{path} is not a WAV file of whole numbers ({error}). Convert it, for "
-            "example with ffmpeg -i in out.wav."
+            f"{path} is not a WAV file of whole numbers "
+            f"({str(error) or 'it ends too early'}). Convert it, for example with "
+            "ffmpeg -i in out.wav."
         ) from error
     if not count or len(content) != count * channels * width:
         raise RecordError(
