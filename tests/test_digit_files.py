@@ -200,6 +200,7 @@ def test_a_silent_recording_is_no_digit(preset, files, capsys, samples, given):
         (["a.wav", "b.wav"], "a picture, a WAV file, or one of each"),
         (["a.png", "b.jpg"], "a picture, a WAV file, or one of each"),
         (["seven.mp3"], "Sounds must be WAV files"),
+        (["seven.WEBM"], "Sounds must be WAV files"),
         (["none.png"], "No picture at"),
         (["none.wav"], "No WAV file at"),
         (["none.png", "--plot", "x.png"], "add a WAV file"),

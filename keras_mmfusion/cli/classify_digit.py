@@ -8,7 +8,11 @@ from keras_mmfusion.cli.annotate import check_picture
 from keras_mmfusion.datasets import RecordError
 
 PRESET = "convlstm_digits_initial"
-OTHER_SOUNDS = (".aac", ".aiff", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wma")
+# What telephones and browsers record, and what else is no WAV file.
+OTHER_SOUNDS = (
+    *(".3gp", ".aac", ".aif", ".aiff", ".amr", ".au", ".caf", ".flac", ".m4a"),
+    *(".mka", ".mp3", ".mp4", ".oga", ".ogg", ".opus", ".webm", ".wma"),
+)
 
 
 def add_parser(commands):
