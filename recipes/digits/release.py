@@ -102,9 +102,9 @@ def release(name, found, args):
         comparisons={
             noise: scoring.comparisons(grids) for noise, grids in studied.items()
         },
-        speakers=sorted(set(digits.sounds.speakers.tolist()))[
-            : speakers.get(network, {"accuracy": {"n": 0}})["accuracy"]["n"]
-        ],
+        speakers=tested_on(digits, found["digits_speaker", RELEASED][0], network)
+        if network in speakers
+        else [],
         pairs={key: scoring.pairs_of(args.output, *key) for key in found},
         parameters=model.count_params(),
     )
@@ -181,6 +181,12 @@ def with_weights(run):
             f"--seeds {seed}, then evaluate.py. For the card only: --card"
         )
     return run
+
+
+def tested_on(digits, grids, network):
+    """The speakers that the seeds of a network were tested on, see `speaker_split`."""
+    names = sorted(set(digits.sounds.speakers.tolist()))
+    return [names[seed % len(names)] for seed in sorted(grids[network])]
 
 
 def spreads(metrics):

@@ -105,6 +105,9 @@ def test_each_seed_leaves_out_another_speaker(corpus):
         _, sounds = digits.pairs["test"][np.asarray(numbers)]
         tested += set(digits.sounds.speakers[sounds].tolist())
     assert tested == ["george", "jackson", "lucas"]
+    # What a card says of other seeds, which need not begin at 0.
+    grids = {"fc": dict.fromkeys((2, 0, 7))}
+    assert release.tested_on(digits, grids, "fc") == ["george", "lucas", "jackson"]
 
 
 def test_an_interrupted_training_goes_on(corpus, tmp_path, monkeypatch):
