@@ -86,8 +86,9 @@ def test_a_large_picture_takes_little_memory(tmp_path):
     np.testing.assert_allclose(image, to_mnist(large), atol=0.05)
 
 
-def test_what_is_transparent_is_paper(tmp_path):
-    ink = Image.new("RGBA", (90, 120), (0, 0, 0, 0))
+@pytest.mark.parametrize("shade", [0, 120, 255])
+def test_what_is_transparent_is_paper(tmp_path, shade):
+    ink = Image.new("RGBA", (90, 120), (shade, shade, shade, 0))
     ink.putalpha(Image.fromarray(255 - seven()))
     ink.save(tmp_path / "seven.png")
     image = read_digit_image(tmp_path / "seven.png")

@@ -10,6 +10,8 @@ from keras_mmfusion.preprocessing.picture_files import reduced
 
 # MNIST: the digit fits into this box; its centre of mass is in the middle.
 BOX = 20
+# Of the brightest shade: how much ink must differ from its background.
+CONTRAST = 0.05
 # Pixels of the longer side that are enough to cut a digit out.
 ENOUGH = 2000
 # Of the brightest ink: what counts as part of the digit.
@@ -58,11 +60,7 @@ def read_digit_image(path):
             if upright.mode.startswith("I") or upright.mode == "F":
                 grey = np.asarray(upright, "float32")
             else:
-                # What is transparent shows white paper.
-                colours = upright.convert("RGBA")
-                paper = Image.new("RGBA", colours.size, "white")
-                paper.alpha_composite(colours)
-                grey = np.asarray(paper.convert("L"), "float32")
+                grey = np.asarray(_on_paper(upright.convert("RGBA")), "float32")
     except Exception as error:  # of all kinds, from Pillow's readers
         raise RecordError(
             f"{path} is not a picture that Pillow can read ({error}). Convert it, for "
@@ -72,6 +70,20 @@ def read_digit_image(path):
         return to_mnist(grey)
     except ValueError as error:
         raise RecordError(f"{path}: {error}") from error
+
+
+def _on_paper(colours):
+    """In grey; what is transparent shows white paper, or black below white ink."""
+    from PIL import Image
+
+    for paper in ("white", "black"):
+        page = Image.new("RGBA", colours.size, paper)
+        page.alpha_composite(colours)
+        grey = page.convert("L")
+        darkest, brightest = grey.getextrema()
+        if brightest - darkest > CONTRAST * 255:
+            break
+    return grey
 
 
 def to_mnist(grey):
@@ -109,7 +121,7 @@ def to_mnist(grey):
     edge = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     ink = np.abs(grey - np.median(edge))
     strongest = ink.max()
-    if not strongest > 0.05 * max(np.abs(grey).max(), 1e-6):
+    if not strongest > CONTRAST * max(np.abs(grey).max(), 1e-6):
         raise ValueError(
             "Expected a digit that stands out from its background. Received: a picture "
             "of one shade. Give one with more contrast."
