@@ -181,7 +181,7 @@ class LinearForecastBase(CompositeLayer):
                 )
         check_positive_int(parts=parts)
         known = _pair(x)[0].shape[1]
-        reversion = 1.0 if reversion is None else self._checked(reversion)
+        reversion = 1.0 if reversion is None else self._check_reversion(reversion)
         solve = mean_of_fits(self._unseen(known, lookbacks), known - 1, reversion)
         steps = groups_of_steps(horizons, self.horizon)
         whole = horizons is None
@@ -200,7 +200,7 @@ class LinearForecastBase(CompositeLayer):
         found = [self._told(fit) for fit in fits]
         return found[0] if whole else dict(zip(horizons, found, strict=True))
 
-    def _checked(self, reversion):
+    def _check_reversion(self, reversion):
         raise ValueError(
             "`reversion` is for `LinearForecast`, whose map may or may not go along "
             f"with a level. Received: reversion={reversion} for a {type(self).__name__}"

@@ -54,7 +54,7 @@ class LinearForecast(LinearForecastBase):
         arXiv:2205.13504 (Linear). The closed form, covariates and reversion are ours.
     """
 
-    def _checked(self, reversion):
+    def _check_reversion(self, reversion):
         if not 0 <= reversion <= 1:
             raise ValueError(
                 f"`reversion` must be from 0 to 1. Received: reversion={reversion}"

@@ -12,10 +12,10 @@ import argparse
 import itertools
 
 import data
-import keras
 import numpy as np
 
-from keras_mmfusion.layers import LinearForecast
+from keras_mmfusion.metrics import forecast_metrics
+from keras_mmfusion.models import FusionForecaster
 
 QUARTERS = 4
 REVERSIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -43,15 +43,17 @@ def compare(task, reversions):
     for edge in itertools.pairwise(edges):
         training, held_out = split(x, y, task.preprocessor.lookback, *edge)
         for reversion in reversions:
-            layer = LinearForecast(task.horizons[-1])
-            layer.fit_closed_form(
+            shapes = {"series": task.preprocessor.shapes["series"]}
+            model = FusionForecaster(shapes, {}, task.horizons[-1], skip="linear")
+            model.fit_closed_form(
                 *training,
                 alpha=ALPHA,
                 horizons=task.horizons,
                 lookbacks=task.lookbacks,
                 reversion=reversion,
             )
-            found[reversion].append(errors(layer, *held_out, task.horizons))
+            errors = forecast_metrics(model, *held_out, horizons=task.horizons)
+            found[reversion].append([errors[h]["mse"] for h in task.horizons])
     return {reversion: np.array(found[reversion]) for reversion in reversions}
 
 
@@ -66,25 +68,12 @@ def split(x, y, lookback, begin, end):
     masked = np.where((ahead < begin)[..., None], y, np.nan)
     learned = np.concatenate([masked[before], y[after]])
     known = np.concatenate([x[before], x[after]])
-    return (known, learned), (
-        x[inside],
-        np.where((ahead < end)[inside][..., None], y[inside], np.nan),
-    )
-
-
-def errors(layer, x, y, horizons):
-    """Mean squared error up to each horizon, of the windows that reach it."""
-    batches = data.Batches({"series": x}, y, 256)
-    parts = [
-        keras.ops.convert_to_numpy(layer(batches[i][0]["series"])) - y[256 * i :][:256]
-        for i in range(len(batches))
-    ]
-    squares = np.square(np.concatenate(parts)).mean(axis=-1)
-    return [squares[~np.isnan(squares[:, h - 1]), :h].mean() for h in horizons]
+    came = np.where((ahead < end)[inside][..., None], y[inside], np.nan)
+    return ({"series": known}, learned), ({"series": x[inside]}, came)
 
 
 def print_table(features, horizons, found):
-    """A row a reversion: mean over quarters, and in how many it is best of all."""
+    """A row a reversion: mean over quarters, and in how many it is below the first."""
     first, *_ = found.values()
     print(f"\n{features}: mean squared error over {len(first)} quarters left out; in")
     print("how many of them it is below that of the first row")
