@@ -144,7 +144,7 @@ class EmotionCorpus:
             ValueError: There are fewer than ten turns of an emotion.
 
         Reference:
-            Zheng et al., section IV-D.
+            Zheng et al., section IV.D.
         """
         if min(self.counts.values()) < 10:
             raise ValueError(

@@ -71,9 +71,9 @@ class ATDEncoder(CompositeLayer):
     ```
 
     Reference:
-        Zoom and shift (Qin et al.), section 3.2 and eq. 1, which leaves all but
-        self-attention open; pre-norm and patches as in arXiv:2010.11929, of series as
-        in arXiv:2211.14730.
+        Qin, "Zoom and Shift is All You Need", section 3.2 and eq. 1, which leaves all
+        but self-attention open; pre-norm and patches as in arXiv:2010.11929, of series
+        as in arXiv:2211.14730.
     """
 
     def __init__(

@@ -66,8 +66,8 @@ class ATDGuide(CompositeLayer):
     ```
 
     Reference:
-        Zoom and shift (Qin et al.), section 3.3, which says that the network "outputs
-        statistics" but standardises with those of the batch: here it does both.
+        Qin, "Zoom and Shift is All You Need", section 3.3, which has the network
+        "output statistics" but standardises with those of the batch: here it does both.
     """
 
     def __init__(

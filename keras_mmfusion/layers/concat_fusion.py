@@ -63,8 +63,9 @@ class ConcatFusion(FusionLayer):
     ```
 
     Reference:
-        The "concatenation" of Table II in the MCWSA-CMHA paper and "late fusion" in
-        the others. The flags are ours.
+        "Concat" in Table II of Zheng et al. (MCWSA-CMHA), and what precedes the dense
+        layer of the late fusion of Barnum et al., arXiv:2011.07191, A.2. The flags are
+        ours.
     """
 
     def __init__(self, dim, activation=None, dropout=0.0, aligned=None, **kwargs):

@@ -64,8 +64,9 @@ class ResNet1DEncoder(CompositeLayer):
     ```
 
     Reference:
-        ATD eq. 2 and step fusion eq. 1–4 (residual blocks); He et al.,
-        arXiv:1512.03385, Fig. 2. The papers' depth and widths are not given.
+        ATD eq. 2 and step fusion eq. 1–4 (residual blocks), both of images; He et al.,
+        arXiv:1512.03385, Fig. 2, which has the ReLU after the sum. Step fusion has a
+        convolution and six residual layers (Fig. 4); widths are not given.
     """
 
     def __init__(

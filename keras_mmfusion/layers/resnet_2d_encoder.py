@@ -61,8 +61,10 @@ class ResNet2DEncoder(CompositeLayer):
     ```
 
     Reference:
-        ATD eq. 1–2 and step fusion eq. 1–4; He et al., arXiv:1512.03385, Fig. 2.
-        Blocks have two 3×3 convolutions, not 1×1, 3×3, 1×1 as in SF's Fig. 3.
+        ATD eq. 1–2 and step fusion eq. 1–4; He et al., arXiv:1512.03385, Fig. 2, which
+        has the ReLU after the sum. Blocks have two 3×3 convolutions, not one of 3×3 and
+        two of 1×1 as in SF's section 3.3; its Fig. 4 has a convolution and six
+        residual layers.
     """
 
     def __init__(

@@ -55,8 +55,9 @@ class TemporalPyramidPooling(keras.layers.Layer):
 
     Reference:
         Zheng et al., "Multi-channel weight-sharing autoencoder based on cascade
-        multi-head attention for multimodal emotion recognition", III-C and Fig. 3.
-        Where regions begin is not said there.
+        multi-head attention for multimodal emotion recognition", IV.B, IV.C and
+        Fig. 3. Level 0 of its text is read as one region, which its 32 and 128 rows
+        ask for. Where regions begin is not said there.
     """
 
     def __init__(self, levels=(1, 2, 4, 8, 16), global_max=True, **kwargs):

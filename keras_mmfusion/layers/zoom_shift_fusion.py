@@ -75,9 +75,9 @@ class ZoomShiftFusion(FusionLayer):
     ```
 
     Reference:
-        Zoom and shift (Qin et al.), sections 3.3 and 3.4. The paper's matrices `Θ` are
-        those of the attention here; more than two modalities, masks and resampling are
-        ours.
+        Qin, "Zoom and Shift is All You Need", sections 3.3 and 3.4. The paper's
+        "displacement matrices" `Θ` are those of the attention that section 3.1 speaks
+        of; more than two modalities, masks and resampling are ours.
     """
 
     def __init__(

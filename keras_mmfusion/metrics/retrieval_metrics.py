@@ -63,8 +63,8 @@ def retrieval_metrics(scores, caption_image, image_scores=None, at=RANKS):
     ```
 
     Reference:
-        Zoom and shift (Qin et al.), section 4.1 and Tables 1 and 2; the protocol is
-        that of Karpathy and Fei-Fei, arXiv:1412.2306.
+        Qin, "Zoom and Shift is All You Need", section 4.1 and Tables 1 and 2; the
+        protocol is that of Karpathy and Fei-Fei, arXiv:1412.2306.
     """
     scores = np.asarray(scores)
     image_scores = scores if image_scores is None else np.asarray(image_scores)

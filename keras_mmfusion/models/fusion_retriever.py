@@ -93,8 +93,9 @@ class FusionRetriever(Searching, FusionModel):
     ```
 
     Reference:
-        Zoom and shift (Qin et al.), section 4.2, which says nothing of how its models
-        retrieve; two towers as in arXiv:2103.00020, matching as in arXiv:2107.07651.
+        Qin, "Zoom and Shift is All You Need", section 4.2, which says nothing of how
+        its models retrieve; two towers as in arXiv:2103.00020, matching as in
+        arXiv:2107.07651.
     """
 
     def __init__(

@@ -54,7 +54,7 @@ def paper_retriever(
     ```
 
     Reference:
-        Zoom and shift (Qin et al.), sections 3.2 and 4.2, Tables 1, 2 and 10.
+        Qin, "Zoom and Shift is All You Need", sections 3.2 and 4.2, Tables 1, 2 and 10.
     """
     if encoders not in ENCODERS:
         raise ValueError(
