@@ -108,9 +108,10 @@ def _aami_beats(record):
 
 
 def random_split(labels, share=0.2, seed=0):
-    """The papers' setting: of each class, a random share of beats is for testing.
+    """Of each class, a random share of beats is for testing.
 
-    Beats of one patient then lie on both sides; results say so.
+    Beats of one patient then lie on both sides; results say so. The papers do not state
+    a split; their figures fit this one.
 
     Args:
         labels: int array `(beats,)`; negative labels are never chosen.

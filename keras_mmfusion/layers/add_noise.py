@@ -59,8 +59,8 @@ class AddNoise(keras.layers.Layer):
     Reference:
         Barnum et al., "On the benefits of early fusion in multimodal representation
         learning", arXiv:2011.07191, section 4.1 and Fig. 2: white noise on each
-        modality at ratios from 16 to 0.0625. That the power is that of the valid
-        entries of each sample is ours.
+        modality at ratios from 16 to 0.0625. That ratios are of powers, those of the
+        valid entries of each sample, is ours.
     """
 
     def __init__(self, snr, inference=False, seed=None, **kwargs):

@@ -83,7 +83,9 @@ class ATDFusion(ATDBase):
         Qin et al., "Alternative Telescopic Displacement: An Efficient Multimodal
         Alignment Method", arXiv:2306.16950, eq. 9–13. The text scales the guide
         twice and does not say what `F` is, nor how often to alternate, nor what to
-        do with unlike lengths, masks or a third modality: those are ours.
+        do with unlike lengths, masks or a third modality: those are ours. Nor does
+        it say what `V` is, which is from modality 2 in Algorithm 1 of step fusion.
+        The maximum that eq. 10 subtracts changes nothing after eq. 11.
     """
 
     def __init__(

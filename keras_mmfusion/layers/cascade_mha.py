@@ -85,8 +85,9 @@ class CascadeMHA(FusionLayer):
 
     Reference:
         Zheng et al., "Multi-channel weight-sharing autoencoder based on cascade
-        multi-head attention for multimodal emotion recognition", eq. 3 to 7. Widths and
-        lengths that differ, masks, and shared stages are ours.
+        multi-head attention for multimodal emotion recognition", eq. 3 to 7. The number
+        of heads is not said there. Projections of the inputs, widths and lengths that
+        differ, masks, and shared stages are ours.
     """
 
     def __init__(

@@ -74,8 +74,10 @@ class ResidualAttentionBlock(CompositeLayer):
     Reference:
         Zheng et al., "Multi-channel weight-sharing autoencoder based on cascade
         multi-head attention", section III.A, Fig. 2, and IV.C: batch normalisation
-        with a momentum of 0.9 and an epsilon of 1e-5. The paper leaves open over what
-        attention goes and how it is added: both are our reading.
+        with a momentum of 0.9, here what a batch leaves of the averages (PyTorch, which
+        the paper used, calls that 0.1), and an epsilon of 1e-5. There, dropout belongs
+        to each convolution; here, it is between the two and after attention. Over what
+        attention goes and how it is added is left open: both are our reading.
     """
 
     def __init__(

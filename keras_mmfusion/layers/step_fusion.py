@@ -189,8 +189,13 @@ class StepFusion(_StepFold):
 
     Reference:
         Qin et al., "Step fusion: Local and global mutual guidance", Algorithm 1 and
-        eq. 11–18. Eq. 13 and 15 scale the guide twice; it is scaled once here. The
-        text has no unlike lengths, masks or third modality: those are ours.
+        eq. 11–18. Eq. 13 and 15 scale the guide twice; it is scaled once here. Eq. 13,
+        17 and 18 write the features before normalisation, where the text has the
+        "normalized original features"; and eq. 17 and 18 begin with the same output,
+        where the algorithm has one convolution after the other: here, both are as in
+        the latter. Modality 1 is the image there, and modality 2 the series. Heads and
+        kernels have no sizes, and there are no unlike lengths, masks or third
+        modality: those are ours.
     """
 
     def build(self, input_shape):

@@ -59,8 +59,8 @@ def mcwsa(
         codes and how many blocks there are. Our reading: channels double from block to
         block; audio takes steps of two in both directions twice, which makes 32 steps,
         and then in bands only; the blocks for frames take none, for these are 32
-        steps already. Layers for text have
-        feed-forwards.
+        steps already. The text has steps of two in every block, which would leave 4 of
+        128 and 8 of 32. Layers for text have feed-forwards.
     """
     unknown = [name for name in modalities if name not in SHAPES]
     if unknown or not modalities:

@@ -71,8 +71,9 @@ class DigitPreprocessor:
     ```
 
     Reference:
-        Barnum et al., arXiv:2011.07191, section 4.1. Loudness and logarithm are ours;
-        there, the length is that of the longest recording.
+        Barnum et al., arXiv:2011.07191, section 4.1. Loudness and logarithm are ours,
+        and so is what a spectrogram is there: magnitudes under a Hann window. There,
+        the length is that of the longest recording.
     """
 
     def __init__(
