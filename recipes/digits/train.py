@@ -2,10 +2,10 @@
 
     KERAS_BACKEND=tensorflow python recipes/digits/train.py --network initial
 
-A run is one training of one network with one seed, one pass over the pairs as in the
-paper. It leaves its weights and its log under `runs/`; runs that are complete with the
-same options are skipped, a run that was killed goes on from its last part. Nothing here
-looks at the pairs to test on.
+A run is one training of one network with one seed, one pass over as many pairs as in
+the paper, which does not say how often it goes over them. It leaves its weights and its
+log under `runs/`; runs that are complete with the same options are skipped, a run that
+was killed goes on from its last part. Nothing here looks at the pairs to test on.
 """
 
 import argparse
