@@ -28,7 +28,9 @@ def paper_retriever(
     | `"cnn_lstm"` | a ResNet of 128 to 1024 channels | two LSTMs of 1600 | 70 M |
 
     The papers tell the kinds of encoders and how many weights there are in all, with
-    each fusion; how these are shared out is ours.
+    each fusion; how these are shared out is ours. They give the same sums for step
+    fusion and for zoom and shift, which make more here: 285 and 291 million with
+    `"transformer_vit"`, 73 and 79 with `"cnn_lstm"`.
 
     Args:
         encoders: `"transformer_vit"` or `"cnn_lstm"`. Defaults to `"transformer_vit"`.
