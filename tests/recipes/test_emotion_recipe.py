@@ -108,7 +108,7 @@ def test_table_2(corpus, capsys):
         pretrained = not scores["folder"].name.endswith("_np")
         assert logs == {"stage_2_log.csv", *["stage_1_log.csv"] * pretrained}
     shown = capsys.readouterr().out
-    assert "[86.3]" in shown and "cascade" in shown
+    assert "[86.3 / 0.865]" in shown and "cascade" in shown
     train.main(once)
     assert capsys.readouterr().out.count("complete") == len(found)
     with pytest.raises(SystemExit, match=r"--epochs 1 1\. Received: --epochs 1 2"):
