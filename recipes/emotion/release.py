@@ -20,7 +20,7 @@ from front_matter import with_front_matter
 
 PAPER = (
     'Zheng et al., "Multi-channel weight-sharing autoencoder based on cascade '
-    'multi-head attention", Table I'
+    'multi-head attention", Tables I and II'
 )
 CORPORA = {
     "iemocap": {

@@ -33,7 +33,8 @@ CORPORA = {
 DIRECTIONS = {
     "text_recall": "texts for an image",
     "image_recall": "images for a text",
-    "recall": "one way, the paper does not say which",
+    # arXiv:2211.01335 has the row of its peer, CN-CLIP, under this direction.
+    "recall": "one way, not said which; beside a row of images for a text",
 }
 DATASET = ("name", "license", "split", "url", "citation")
 
@@ -102,7 +103,8 @@ def text(name, corpus, parameters):
     return f"""# {name}
 
 Finds images by texts and texts by images, with captions in {about["language"]}: a
-ViT, a transformer and `ZoomShiftFusion` of the paper's size, {parameters:,} parameters.
+ViT, a transformer and `ZoomShiftFusion`, {parameters:,} parameters; the paper
+has 282 million.
 **Without weights**: the images of {about["name"]} may not be passed on, and were not
 at hand.
 
