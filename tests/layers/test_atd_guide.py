@@ -38,7 +38,8 @@ def train(layer, x, masks=None):
 @pytest.mark.parametrize("conditional", [True, False])
 def test_equations(conditional):
     x = inputs()
-    layer = built(lambda: ATDGuide(conditional), x)
+    layer = built(lambda: ATDGuide(conditional, momentum=0.5), x)
+    train(layer, x)  # else the statistics are 0 and 1
     w = named_weights(layer)
     for m, actual in enumerate(run(layer, x)):
         expected = atd_guide(w, x[m].astype("float64"), m, conditional=conditional)

@@ -59,9 +59,10 @@ def test_low_rank_adaptation(tmp_path, kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_equations(kind):
-    """In inference, with the statistics that a new layer has: mean 0, variance 1."""
+    """In inference, with the statistics that a step of training leaves."""
     x = numbers(1, 2, 6, *KINDS[kind][0])[0]
     layer = built(lambda: block(kind), x)
+    layer(keras.ops.convert_to_tensor(x), training=True)
     w = {
         v.path.split("/", 1)[-1]: np.float64(keras.ops.convert_to_numpy(v))
         for v in layer.weights
@@ -69,8 +70,8 @@ def test_equations(kind):
     strides = np.broadcast_to(KINDS[kind][1], x.ndim - 2)
 
     def norm(name, value):
-        gain = w[f"{name}/gamma"] / np.sqrt(1 + 1e-5)
-        return value * gain + w[f"{name}/beta"]
+        gain = w[f"{name}/gamma"] / np.sqrt(w[f"{name}/moving_variance"] + 1e-5)
+        return (value - w[f"{name}/moving_mean"]) * gain + w[f"{name}/beta"]
 
     h = norm("norm_1", convolve(np.float64(x), w["conv_1/kernel"], strides))
     h = convolve(np.maximum(h, 0), w["conv_2/kernel"], [1] * len(strides))
