@@ -5,7 +5,12 @@ import inspect
 import keras
 
 from keras_mmfusion.layers.modality_dropout import ModalityDropout
-from keras_mmfusion.models._missing import AttachMask, SplitMissing, TokenMask
+from keras_mmfusion.models._missing import (
+    AttachMask,
+    ShowMask,
+    SplitMissing,
+    TokenMask,
+)
 
 
 def check_encoders(inputs, encoders):
@@ -27,7 +32,8 @@ def check_encoders(inputs, encoders):
 def encode(name, tensor, encoder, policy, ranks=(3,)):
     """A modality without NaN, through its encoder, with a mask of what is there."""
     filled, present = SplitMissing(name=f"{name}_missing", dtype=policy)(tensor)
-    return _encoded(name, filled, present, encoder, policy, ranks)
+    own_mask = _makes_mask(encoder)
+    return _encoded(name, filled, present, encoder, policy, ranks, own_mask)
 
 
 def encode_tokens(name, tensor, encoder, policy):
@@ -48,10 +54,10 @@ def encode_image(name, tensor, encoder, policy):
     return AttachMask(name=f"{name}_features", dtype=policy)([encoded, anywhere])
 
 
-def _encoded(name, filled, present, encoder, policy, ranks):
+def _encoded(name, filled, present, encoder, policy, ranks, own_mask=False):
     if encoder is None:
         encoded = filled
-    elif _takes_mask(encoder):
+    elif _takes_mask(encoder) and not own_mask:
         if isinstance(encoder, keras.Sequential):
             # It hands masks from layer to layer, and warns that it does not.
             encoder.supports_masking = True
@@ -59,16 +65,26 @@ def _encoded(name, filled, present, encoder, policy, ranks):
     else:
         encoded = encoder(filled)
     encoded = _checked(name, encoded, ranks)
-    return AttachMask(name=f"{name}_features", dtype=policy)([encoded, present])
+    parts = [encoded, present]
+    if own_mask:
+        parts.append(ShowMask(name=f"{name}_encoded", dtype=policy)(encoded))
+    return AttachMask(name=f"{name}_features", dtype=policy)(parts)
 
 
 def _checked(name, encoded, ranks):
     if len(encoded.shape) not in ranks:
         raise ValueError(
             f"The encoder of {name!r} must yield (batch, time, features). "
-            f"Received: an output of shape {tuple(encoded.shape)}."
+            f"Received: an output of shape {tuple(encoded.shape)}. "
+            f"{_remedy(encoded.shape)}"
         )
     return encoded
+
+
+def _remedy(shape):
+    if len(shape) == 2:
+        return f"A vector is one step: end the encoder by Reshape((1, {shape[-1]}))."
+    return f"End the encoder of an image by Reshape((-1, {shape[-1]}))."
 
 
 def _takes_mask(encoder):
@@ -76,6 +92,18 @@ def _takes_mask(encoder):
         # Else its first layer loses the mask, and warns.
         return bool(encoder.layers) and encoder.layers[0].supports_masking
     return "mask" in inspect.signature(encoder.call).parameters
+
+
+def _makes_mask(encoder):
+    """Whether it masks zeros, as NaN comes to it; a mask from here would undo that."""
+    if isinstance(encoder, keras.Model):
+        layers = (
+            x for x in encoder.layers if not isinstance(x, keras.layers.InputLayer)
+        )
+        encoder = next(layers, None)
+    return isinstance(encoder, keras.layers.Masking) or (
+        isinstance(encoder, keras.layers.Embedding) and encoder.mask_zero
+    )
 
 
 def drop_modalities(names, features, rate, policy):

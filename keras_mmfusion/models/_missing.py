@@ -30,11 +30,15 @@ class SplitMissing(Part):
         # Not `where(known, ...)`: tf2onnx multiplies by masks, which keeps NaN, unless
         # it sees that NaN is what is asked for.
         filled = ops.where(unknown, ops.zeros_like(inputs), inputs)
-        return ops.cast(filled, self.compute_dtype), present
+        return ops.cast(filled, self._dtype_of(inputs)), present
+
+    def _dtype_of(self, inputs):
+        # Of token numbers `(batch, time)`, half precision would make others.
+        return "float32" if len(inputs.shape) == 2 else self.compute_dtype
 
     def compute_output_spec(self, inputs):
         return (
-            keras.KerasTensor(inputs.shape, dtype=self.compute_dtype),
+            keras.KerasTensor(inputs.shape, dtype=self._dtype_of(inputs)),
             keras.KerasTensor(inputs.shape[:2], dtype="bool"),
         )
 
@@ -65,7 +69,8 @@ class AttachMask(Part):
     everywhere. Lengths that are unknown are compared when the model runs.
 
     Call arguments:
-        inputs: list of features `(batch, T', features)` and booleans `(batch, T)`.
+        inputs: list of features `(batch, T', features)` and booleans `(batch, T)`,
+            and, of an encoder that masks by itself, its mask `(batch, T')`.
     """
 
     def __init__(self, **kwargs):
@@ -76,7 +81,11 @@ class AttachMask(Part):
         return ops.copy(inputs[0])
 
     def compute_mask(self, inputs, mask=None):
-        features, present = inputs
+        features, present, *own = inputs
+        present = self._as_long(features, present)
+        return ops.logical_and(present, own[0]) if own else present
+
+    def _as_long(self, features, present):
         lengths = (features.shape[1], present.shape[1])
         if None not in lengths and lengths[0] == lengths[1]:
             return present

@@ -9,6 +9,7 @@ from harness import assert_close
 
 from keras_mmfusion.layers import LSTMEncoder, PerStepEncoder, ResNet1DEncoder
 from keras_mmfusion.models import FUSIONS, FusionClassifier
+from keras_mmfusion.models._missing import ShowMask
 
 Y = np.array([0, 1, 2, 0])
 
@@ -283,3 +284,70 @@ def test_gradients_reach_every_weight():
     by_input, by_weight = gradients(OfList(), [x["wave"], x["calendar"]])
     for gradient in [*by_input, *by_weight.values()]:
         assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0
+
+
+def of_tokens(encoder, length, **kwargs):
+    keras.utils.set_random_seed(0)
+    return FusionClassifier(
+        inputs={"text": (length,), "wave": (small.STEPS, 4)},
+        encoders={"text": encoder, "wave": None},
+        fusion_options=small.OPTIONS["atd"],
+        dim=8,
+        **kwargs,
+    )
+
+
+def words(kind="embedding", length=None):
+    embedding = keras.layers.Embedding(600, 4, "normal", mask_zero=True, name="words")
+    if kind == "embedding":
+        return embedding
+    lstm = keras.layers.LSTM(4, return_sequences=True)
+    if kind == "sequential":
+        return keras.Sequential([embedding, lstm], name="text_encoder")
+    numbers = keras.Input((length,))
+    return keras.Model(numbers, lstm(embedding(numbers)), name="text_encoder")
+
+
+@pytest.mark.parametrize("kind", ["embedding", "sequential", "functional"])
+def test_padding_that_the_encoder_masks_counts_nothing(kind):
+    x = {"text": np.array([[7, 5, 9, 0, 0]] * 2), "wave": small.inputs(2)["wave"]}
+    of_any_length = of_tokens(words(kind), None)
+    shorter = small.predict(of_any_length, {**x, "text": x["text"][:, :3]})
+    assert_close(small.predict(of_any_length, x), shorter, 1e-6)
+    fixed = of_tokens(words(kind, 5), 5)
+    fixed.set_weights(of_any_length.get_weights())
+    assert_close(small.predict(fixed, x), shorter, 1e-6)
+    # A text of zeros is missing, as one of NaN.
+    missing = {**x, "text": np.full((2, 5), np.nan, "float32")}
+    empty = {**x, "text": 0 * x["text"]}
+    assert_close(small.predict(fixed, empty), small.predict(fixed, missing), 0.0)
+    shown = ShowMask()(fixed.get_layer("text_features").output)
+    mask = small.predict(keras.Model(fixed.input, shown), x)
+    assert mask[0].tolist() == [True] * 3 + [False] * 2
+
+
+def test_zeros_that_a_masking_layer_masks_count_nothing():
+    x = small.inputs()
+    padded = {**x, "wave": np.pad(x["wave"], ((0, 0), (0, 2), (0, 0)))}
+    gaps = {**padded, "wave": np.where(padded["wave"] == 0, np.nan, padded["wave"])}
+    outputs = []
+    for first in ([keras.layers.Masking()], []):
+        keras.utils.set_random_seed(0)
+        lstm = keras.layers.LSTM(4, return_sequences=True)
+        model = FusionClassifier(
+            inputs={"wave": (small.STEPS + 2, 4), "calendar": (small.STEPS, 2)},
+            encoders={"wave": keras.Sequential([*first, lstm]), "calendar": None},
+            fusion="concat",
+        )
+        outputs.append(small.predict(model, padded if first else gaps))
+    assert_close(*outputs, 1e-6)
+
+
+def test_token_numbers_stay_exact_in_half_precision():
+    model = of_tokens(words(), 2, dtype="mixed_bfloat16")
+    x = small.inputs(1)["wave"]
+    numbers = ([256, 4], [257, 4])  # 257 is no bfloat16
+    one, other = (
+        small.predict(model, {"text": np.array([n]), "wave": x}) for n in numbers
+    )
+    assert np.abs(one - other).max() > 1e-3
