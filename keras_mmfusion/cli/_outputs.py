@@ -1,6 +1,7 @@
 """Output files that appear together at the end, or not at all."""
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
@@ -25,7 +26,7 @@ def staged(paths, force=False, reads=()):
     Raises:
         RecordError: A file exists and `force` is not set, is one that is read,
             or another output; or its folder cannot be written to. Raised before
-            the block is entered.
+            the block is entered. After it: no room is left.
     """
     paths = [Path(path) for path in paths]
     for path in paths:
@@ -50,6 +51,14 @@ def staged(paths, force=False, reads=()):
         yield parts
         _publish(parts, paths)
         made = []
+    except OSError as error:
+        # Which of the files it was, the system does not say.
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise RecordError(
+            f"No room left to write {', '.join(map(str, paths))} ({error.strerror}). "
+            "Make some, or write elsewhere. Nothing was written."
+        ) from error
     finally:
         for room in rooms.values():
             shutil.rmtree(room, ignore_errors=True)

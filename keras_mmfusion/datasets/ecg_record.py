@@ -140,11 +140,20 @@ def read_beats(path, annotator, num_samples=None, fs=None):
     path = _strip_extension(Path(path))
     file = path.with_name(f"{path.name}.{annotator}")
     _require_file(file, "annotation file")
+    content = file.read_bytes()
+    # The last pair of bytes is zero; the library takes any other for it.
+    if content and content[-2:] != b"\0\0":
+        raise RecordError(
+            f"{file} is truncated, or no WFDB annotation file: it must end in two "
+            f"bytes of zero. Received: {len(content):,} bytes, the last of which are "
+            f"{content[-2:].hex()}. Download it again."
+        )
     try:
         annotation = wfdb.rdann(str(path), annotator)
     except Exception as error:
         raise RecordError(
-            f"{file} is not a readable WFDB annotation file ({_brief(error)})."
+            f"{file} is not a readable WFDB annotation file ({_brief(error)}). "
+            "Download it again."
         ) from error
     symbols = np.array(annotation.symbol, dtype="<U1")
     is_beat = np.isin(symbols, list(BEAT_SYMBOLS))

@@ -9,7 +9,7 @@ from scipy.signal import resample_poly
 
 from keras_mmfusion import cli
 from keras_mmfusion.cli.demo import EXCERPT
-from keras_mmfusion.datasets import read_wfdb
+from keras_mmfusion.datasets import RecordError, read_wfdb
 
 pytestmark = [once, pytest.mark.usefixtures("loaded")]
 
@@ -105,7 +105,7 @@ def test_a_failure_while_moving_restores_old_outputs(tmp_path, monkeypatch):
             raise OSError(28, "No space left on device")
         real(source, target)
 
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="space"):
+    with monkeypatch.context() as patch, pytest.raises(RecordError, match="No room"):
         patch.setattr(_outputs.os, "replace", replace)
         with _outputs.staged([tmp_path / "a", tmp_path / "b"], force=True) as parts:
             for part in parts:

@@ -8,6 +8,7 @@ from backends import once
 from cli_fakes import RuleModel, copy_excerpt, files_in, write_beats, write_record
 
 from keras_mmfusion import cli, presets
+from keras_mmfusion.analysis import BeatLabels
 from keras_mmfusion.cli.demo import EXCERPT
 from keras_mmfusion.datasets import read_wfdb
 
@@ -110,9 +111,19 @@ def test_garbage_annotations(path, refused):
     for content in (b"", b"\0\0", noise, b"not an annotation file"):
         path.with_suffix(".atr").write_bytes(content)
         refused(
-            "holds no heart beat|readable|another record|marks only",
+            "holds no heart beat|truncated|another record|marks only",
             *("annotate", path, "--beats", "atr"),
         )
+
+
+def test_truncated_annotations(path, refused):
+    """Of half the file the beats would be read, and of the rest nothing be said."""
+    file = path.with_suffix(".atr")
+    content = file.read_bytes()
+    for length in (len(content) // 2, len(content) // 2 + 1, len(content) - 2):
+        file.write_bytes(content[:length])
+        refused("rec.atr is truncated.*Download", "annotate", path, "--beats", "atr")
+        refused("rec.atr is truncated.*Download", "evaluate", path)
 
 
 def test_missing_annotations(path, refused):
@@ -180,6 +191,18 @@ def test_folder_that_cannot_be_written(path, refused):
     refused("Cannot write", "annotate", path, "--plot", blocked / "out.png")
     refused("Cannot write", "evaluate", path, "--csv", blocked / "out.csv")
     refused("Cannot write", "demo", "--output", blocked / "demo.png")
+
+
+def test_no_room_left(path, refused, monkeypatch):
+    """It is said of which files, and nothing stays."""
+
+    def full(self, file):
+        file.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(BeatLabels, "to_csv", full)
+    line = refused("No room left to write", "annotate", path, "--beats", "atr")
+    assert "rec.mmf.csv" in line and "write elsewhere" in line
 
 
 def test_output_that_exists(path, refused):
