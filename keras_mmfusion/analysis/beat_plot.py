@@ -42,7 +42,7 @@ CAPTION = "Automatic labels for research and teaching. Not for diagnosis."
 # In millimetres of paper.
 _ROW_SECONDS = 10.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 21.0, 6.0, 18.0, 13.0
-_LANE, _PROBABILITIES, _GAP = 6.0, 6.0, 8.0
+_LANE, _PROBABILITIES, _GAP, _LEGEND = 6.0, 6.0, 8.0, 10.0
 
 
 def plot_beats(
@@ -106,13 +106,15 @@ def plot_beats(
     strip = (high - low) * gain
     row_height = _LANE + strip + below + _PROBABILITIES + _GAP
     seconds = min(_ROW_SECONDS, max(stop - start, 5.0))
+    # On narrow paper the legend has no place beside the titles.
+    head = _TOP if seconds == _ROW_SECONDS else _TOP + _LEGEND
     width = _LEFT + seconds * SPEED + _RIGHT
-    height = _TOP + rows * row_height - _GAP + 7.0 + _BOTTOM
+    height = head + rows * row_height - _GAP + 7.0 + _BOTTOM
     figure = make_figure(figsize=(width / INCH, height / INCH), facecolor="white")
     for row in range(rows):
         first = start + row * _ROW_SECONDS
         span = (first, first + seconds, min(first + seconds, stop))
-        top = height - _TOP - row * row_height - _LANE
+        top = height - head - row * row_height - _LANE
         box = (_LEFT, top - strip, seconds * SPEED, strip)
         paper = add_strip(figure, box, width, height, span, (low, high))
         draw_paper(paper, span, low, high, gain)
@@ -124,7 +126,8 @@ def plot_beats(
         if row == 0:
             draw_scale(paper, name, span[0], high, gain)
         _name_lanes(figure, (paper, bars), reference_name if below else None, width)
-    size = (width, height)
+    legend = height - (3.0 if head == _TOP else _TOP - 2.0)
+    size = (width, height, legend)
     _draw_titles(figure, record, labels, (start, stop), reference, reference_name, size)
     return figure
 
@@ -250,14 +253,14 @@ def _draw_probabilities(axes, labels, span, last):
 def _draw_titles(figure, record, labels, window, reference, reference_name, size):
     from matplotlib.patches import Patch
 
-    width, height = size
+    width, height, legend = size
 
     def text(x, y, words, **style):
         style = {"color": INK, "va": "center", **style}
         figure.text(x / width, y / height, words, **style)
 
     shown = (labels.times >= window[0]) & (labels.times < window[1])
-    words = f"{shown.sum():,} beats"
+    words = f"{shown.sum():,} beat{'' if shown.sum() == 1 else 's'}"
     if reference is not None:
         same = labels.labels[shown] == np.asarray(reference)[shown]
         words += f", {same.sum():,} of them labelled like the {reference_name}"
@@ -273,7 +276,7 @@ def _draw_titles(figure, record, labels, window, reference, reference_name, size
     figure.legend(
         handles=handles,
         loc="upper right",
-        bbox_to_anchor=(1 - _RIGHT / width, 1 - 3.0 / height),
+        bbox_to_anchor=(1 - _RIGHT / width, legend / height),
         ncols=3,
         frameon=False,
         fontsize=7.5,

@@ -339,6 +339,15 @@ class TestPicture:
     def test_short_windows(self, record, labels, window, tmp_path):
         plot_beats(record, labels, *window).savefig(tmp_path / "x.png", dpi=40)
 
+    @pytest.mark.parametrize("duration", [1.5, 6, 30])
+    def test_the_legend_is_beside_or_below_the_titles(self, record, labels, duration):
+        figure = plot_beats(record, labels, 0, duration, ["V"] * len(labels))
+        box = figure.legends[0].get_window_extent()
+        for text in figure.texts:
+            assert not box.overlaps(text.get_window_extent()), text
+        assert not box.overlaps(figure.axes[0].get_tightbbox())
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.x1
+
     def test_no_signal(self, record, labels, tmp_path):
         dead = replace(record, signals=np.full_like(record.signals, np.nan))
         plot_beats(dead, labels, 0, 10).savefig(tmp_path / "x.png", dpi=40)
