@@ -68,7 +68,7 @@ def largest_difference(exported, inputs, expected):
     shapes = [[output.shape for output in outputs] for outputs in (expected, received)]
     if shapes[0] != shapes[1]:
         raise ExportError(
-            f"{exported.path} must give outputs of the shapes {shapes[0]}. "
+            f"{exported.path.name} must give outputs of the shapes {shapes[0]}. "
             f"Received: {shapes[1]}."
         )
     worst = 0.0

@@ -56,8 +56,8 @@ class ExportedModel:
             self._shapes, self._dtypes, self._run = _OPEN[self.format.name](self.path)
         except Exception as error:
             raise ExportError(
-                f"{self.path} must be a model that {self.format.runtime} can run. "
-                f"Received: {' '.join(str(error).split())[:300]}"
+                f"{self.path.name} must be a model that {self.format.runtime} can run. "
+                f"Received: {_brief(error)}. {_ADVICE}"
             ) from error
 
     @property
@@ -99,8 +99,8 @@ class ExportedModel:
                 outputs = [np.asarray(output) for output in self._run(batch)]
             except Exception as error:
                 raise ExportError(
-                    f"{self.path} must run on these inputs, and {self.format.runtime} "
-                    f"fails. Received: {' '.join(str(error).split())[:300]}"
+                    f"{self.path.name} must run on these inputs, and "
+                    f"{self.format.runtime} fails. Received: {_brief(error)}. {_ADVICE}"
                 ) from error
             parts.append([output[: samples - start] for output in outputs])
         joined = [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
@@ -119,7 +119,7 @@ class ExportedModel:
             matched = {wanted[0]: next(iter(inputs))}
         if len(matched) != len(wanted) or set(matched.values()) != set(inputs):
             raise ExportError(
-                f"{self.path} has the inputs {wanted}. Received: {list(inputs)}."
+                f"{self.path.name} has the inputs {wanted}. Received: {list(inputs)}."
             )
         return matched
 
@@ -201,6 +201,10 @@ def _number_last(name):
     return text, int(number or -1)
 
 
+def _brief(error):
+    return " ".join(str(error).split())[:300].rstrip(".")
+
+
 def _sizes(shape):
     """A shape with None for every size that is open."""
     return tuple(
@@ -209,6 +213,7 @@ def _sizes(shape):
     )
 
 
+_ADVICE = "Export it again, from another backend or to another format."
 _ONNX_DTYPES = {
     "tensor(float)": "float32",
     "tensor(float16)": "float16",

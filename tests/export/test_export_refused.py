@@ -169,9 +169,19 @@ def test_garbage_is_no_exported_model(tmp_path):
     pytest.importorskip("onnxruntime")
     (tmp_path / "m.onnx").write_text("garbage")
     with pytest.raises(
-        export.ExportError, match=r"that onnxruntime can run\. Received"
+        export.ExportError,
+        match=r"that onnxruntime can run\. Received.* Export it again",
     ):
         export.ExportedModel(tmp_path / "m.onnx")
+
+
+def test_the_folder_of_a_failed_export_is_not_named(model, tmp_path, faked):
+    """It is gone by the time that the message is read."""
+    pytest.importorskip("onnxruntime")
+    faked.setattr(_export, "ExportedModel", _exported_model.ExportedModel)
+    with pytest.raises(export.ExportError, match=r"^m\.onnx must be") as failed:
+        export.export_model(model, tmp_path / "m.onnx")
+    assert str(tmp_path) not in str(failed.value).partition("Received")[0]
 
 
 def test_missing_is_missing_in_every_way(inputs):
