@@ -145,6 +145,7 @@ def _remarks(gross, args):
     lines = [
         "",
         "acc, Se, +P and F1 in percent; – where there is nothing to divide by.",
+        "jk: half kappa, half the mean of Se and +P of S and V.",
         "Labels of the model and of the reference count by AAMI class: "
         + ", ".join(f"{name} ({' '.join(AAMI_SYMBOLS[name])})" for name in CLASSES)
         + ".",

@@ -144,6 +144,8 @@ def _leaves(metrics, prefix=""):
 def format_metric(value, spread=None):
     if not isinstance(value, (int, float)):
         return str(value)
+    if value >= 1000 and float(value).is_integer():  # A count.
+        return f"{value:,.0f}" + (f" ± {spread:,.3g}" if spread else "")
     return f"{value:.4g}" + (f" ± {spread:.2g}" if spread is not None else "")
 
 

@@ -1,6 +1,7 @@
 """From names to folders."""
 
 import ast
+import re
 import shutil
 import socket
 import sys
@@ -131,6 +132,10 @@ def test_list_shows_the_first_metric(saved, rehash):
     (row,) = presets.list()
     assert (row["metric"], row["value"], row["sd"]) == ("test/f1", 0.5, None)
     assert str(presets.list()).endswith("test/f1 0.5")
+    counted = {"beats": {"mean": 49691.0, "sd": 0.0, "n": 5}, "images": 1440}
+    rehash(saved, metrics=counted)
+    info = str(presets.info("tiny"))
+    assert re.search(r"beats 49,691\n.*images 1,440\n", info)
 
 
 def test_versions(saved, rehash, tmp_path):
