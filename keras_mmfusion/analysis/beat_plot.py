@@ -1,5 +1,7 @@
 """Labelled beats on ECG paper."""
 
+from itertools import cycle
+
 import numpy as np
 
 from keras_mmfusion.analysis._ecg_paper import (
@@ -26,6 +28,8 @@ COLOURS = {
     "R": "#6a51a3",
     "A": "#0072b2",
 }
+# For classes of one's own, in their order.
+OTHERS = ("#0072b2", "#c1440e", "#008c6a", "#a6761d", "#6a51a3", "#56b4e9", "#e69f00")
 NAMES = {
     "N": "normal",
     "S": "supraventricular ectopic",
@@ -142,13 +146,16 @@ def liveliest_window(labels, duration, length=30.0):
 
     Returns:
         `(start, length)` in seconds: the stretch with beats of most classes, and
-        among those with the most ectopic beats (an S, V or F beat).
+        among those with the most beats other than N, or than the most common class
+        where there is no N.
     """
     length = min(length, duration)
     starts = np.arange(0.0, max(duration - length, 0.0) + 1e-9, 5.0)
     kinds = np.zeros(len(starts))
     beats = np.zeros(len(starts))
-    for name in ("S", "V", "F"):
+    counts = {name: np.sum(labels.labels == name) for name in labels.classes}
+    usual = "N" if "N" in counts else max(counts, key=counts.get)
+    for name in set(counts) - {usual}:
         times = np.sort(labels.times[labels.labels == name])
         inside = np.searchsorted(times, starts + length - 0.5)
         inside = inside - np.searchsorted(times, starts + 0.5)
@@ -159,13 +166,22 @@ def liveliest_window(labels, duration, length=30.0):
     return float(starts[best]), float(length)
 
 
+def _colours(classes):
+    """A colour for each class, those of one's own included."""
+    own = [name for name in classes if name not in COLOURS]
+    taken = {COLOURS.get(name) for name in classes}
+    free = [colour for colour in OTHERS if colour not in taken] or OTHERS
+    return {**COLOURS, **dict(zip(own, cycle(free), strict=False))}
+
+
 def _draw_labels(axes, labels, reference, trace, fs, span, gain):
     low, high = axes.get_ylim()
     lane, under = high + 2.6 / gain, low - 3.4 / gain
-    edges = _edges(labels.times, span)
+    edges, colours = _edges(labels.times, span), _colours(labels.classes)
+    size = 10 if max(map(len, labels.classes)) < 3 else 6.5  # words are wide
     for beat in np.flatnonzero((labels.times >= span[0]) & (labels.times < span[2])):
         time, label = labels.times[beat], labels.labels[beat]
-        colour = COLOURS.get(label, INK)
+        colour = colours.get(label, INK)
         ectopic = label != "N"
         near = trace[max(round((time - 0.1) * fs), 0) : round((time + 0.1) * fs) + 1]
         near = near[np.isfinite(near)]
@@ -180,12 +196,14 @@ def _draw_labels(axes, labels, reference, trace, fs, span, gain):
         )
         style = {"ha": "center", "va": "center", "clip_on": False, "zorder": 5}
         weight = "bold" if ectopic else "normal"
-        axes.text(time, lane, label, color=colour, fontsize=10, weight=weight, **style)
+        axes.text(
+            time, lane, label, color=colour, fontsize=size, weight=weight, **style
+        )
         if reference is None:
             continue
         true = str(reference[beat])
         weight = "bold" if true != "N" else "normal"
-        tint = COLOURS.get(true, INK)
+        tint = colours.get(true, INK)
         axes.text(time, under, true, color=tint, fontsize=8.5, weight=weight, **style)
         if true != label:
             reach = min(0.3, *np.abs(edges[beat] - time))
@@ -230,15 +248,15 @@ def _draw_probabilities(axes, labels, span, last):
     shown = np.flatnonzero(edges[:, 1] > edges[:, 0])
     left, wide = edges[shown, 0], np.diff(edges[shown], axis=1)[:, 0]
     floor = np.zeros(len(shown))
+    # The common class in a pale tone, so that the others stand out.
+    colours = {**_colours(labels.classes), "N": "#cfd3d6"}
     axes.axhspan(0, 1, color="#f2f1ef", zorder=0)
     for column, name in enumerate(labels.classes):
         height = labels.probabilities[shown, column]
-        # The common class in a pale tone, so that the others stand out.
-        colour = "#cfd3d6" if name == "N" else COLOURS.get(name, INK)
         axes.bar(
             *(left + 0.008, height, wide - 0.016, floor),
             align="edge",
-            color=colour,
+            color=colours[name],
             linewidth=0,
             zorder=1,
         )
@@ -267,8 +285,9 @@ def _draw_titles(figure, record, labels, window, reference, reference_name, size
     begin, end = _clock(window[0]), _clock(window[1])
     text(_LEFT, height - 6.0, f"Record {record.name}", fontsize=13, weight="bold")
     text(_LEFT, height - 11.5, f"{begin} to {end}   ·   {words}", fontsize=9)
+    colours = _colours(labels.classes)
     handles = [
-        Patch(color=COLOURS.get(name, INK), label=f"{name}  {NAMES.get(name, '')}")
+        Patch(color=colours[name], label=f"{name}  {NAMES.get(name, '')}")
         for name in (*labels.classes, "Q")
     ]
     if reference is not None:

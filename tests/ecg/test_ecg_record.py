@@ -335,6 +335,19 @@ class TestPicture:
         shown = int((labels.times < 10).sum())
         assert letters.count("N") == shown == letters.count("V")
 
+    def test_classes_of_ones_own_have_colours_of_their_own(self, record, labels):
+        own = replace(labels, classes=("sinus", "PVC", "V", "other"))
+        legend = plot_beats(record, own, 0, 10).legends[0]
+        colours = [patch.get_facecolor() for patch in legend.get_patches()]
+        assert len(set(colours)) == 5  # Q too
+
+    def test_liveliest_window_of_classes_of_ones_own(self, record, labels):
+        words = np.full(len(labels), "sinus")
+        words[200:203] = "PVC"
+        own = replace(labels, labels=words, classes=("sinus", "PVC", "a", "b"))
+        start, length = liveliest_window(own, record.duration)
+        assert start < own.times[200] < own.times[202] < start + length
+
     @pytest.mark.parametrize("window", [(145, 30), (0, 0.5), (149.9, 5)])
     def test_short_windows(self, record, labels, window, tmp_path):
         plot_beats(record, labels, *window).savefig(tmp_path / "x.png", dpi=40)
