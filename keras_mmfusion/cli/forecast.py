@@ -7,6 +7,8 @@ from keras_mmfusion.cli.annotate import check_picture
 from keras_mmfusion.datasets import RecordError
 
 MAX_ROWS = 12
+# Standard deviations of training. In ETTh1 no value is as much as 6 from the mean.
+FAR = 10
 
 
 def add_parser(commands):
@@ -69,7 +71,7 @@ def run(args):
             from keras_mmfusion.analysis.forecast import plot_forecast
 
             plot_forecast(forecast, table).savefig(parts[args.plot])
-    print(summary(table, forecast, model.preprocessor.lookback, args))
+    print(summary(table, forecast, model.preprocessor, args))
     if paths:
         print("\nWrote   " + "\n        ".join(str(path) for path in paths))
     return 0
@@ -88,10 +90,8 @@ def load_model(preset):
     return model
 
 
-def summary(table, forecast, lookback, args):
+def summary(table, forecast, prepare, args):
     """What was read and what comes, as lines of text."""
-    import numpy as np
-
     from keras_mmfusion.analysis.forecast import steps_text
 
     lines = [
@@ -101,16 +101,7 @@ def summary(table, forecast, lookback, args):
     ]
     if forecast.level is not None:
         lines.append(f"        with intervals of {forecast.level:.0%}")
-    stuck = [
-        name
-        for name in forecast.columns
-        if np.ptp(table.select([name]).values[-lookback:]) == 0
-    ]
-    if stuck:
-        lines.append(
-            f"Note    {', '.join(stuck)} did not change in the last {lookback} rows: "
-            "what follows a sensor that is stuck says little"
-        )
+    lines += [f"Note    {note}" for note in notes(table, prepare)]
     names = "".join(f"{name:>12s}" for name in forecast.columns)
     lines += ["", f"{'Time':19s}{names}"]
     for time, row in zip(forecast.times[:MAX_ROWS], forecast.values, strict=False):
@@ -120,6 +111,32 @@ def summary(table, forecast, lookback, args):
     if left > 0:
         lines.append(f"and {left} more" + ("" if args.output else "; see --output"))
     return "\n".join(lines)
+
+
+def notes(table, prepare):
+    """What a forecast is made from all the same, but should be looked at."""
+    import numpy as np
+
+    known = table.select(prepare.columns).values[-prepare.lookback :]
+    stuck = [
+        name
+        for name, extent in zip(prepare.columns, np.ptp(known, axis=0), strict=True)
+        if extent == 0
+    ]
+    if stuck:
+        yield (
+            f"{', '.join(stuck)} did not change in the last {prepare.lookback} rows: "
+            "what follows a sensor that is stuck says little"
+        )
+    distance = np.abs(prepare.scaler(known))
+    for i in np.flatnonzero(distance.max(axis=0) > FAR):
+        row = distance[:, i].argmax()
+        time = table.times[-len(known) :][row]
+        yield (
+            f"{prepare.columns[i]} was {known[row, i]:.4g} at {_text(time)}, "
+            f"{distance[row, i]:.0f} standard deviations from the mean of training: "
+            "is it right, and in the unit of the preset?"
+        )
 
 
 def _text(time):

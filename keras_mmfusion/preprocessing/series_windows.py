@@ -118,7 +118,7 @@ class SeriesPreprocessor:
         if len(scaled) < self.lookback:
             raise RecordError(
                 f"Expected {self.lookback} rows or more of {table.name}, which are "
-                f"known. Received: {len(scaled)}."
+                f"known. Received: {len(scaled)}. Give it a longer history."
             )
         known = scaled[None, -self.lookback :]
         return self._inputs(table, known, np.array([len(scaled)]))

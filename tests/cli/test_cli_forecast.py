@@ -129,7 +129,7 @@ TABLES = {
         lambda t: [x.replace(",", ";") for x in t],
         "numbers, between commas",
     ),
-    "too short": (lambda t: t[:48], "48 rows or more of table.*Received: 47"),
+    "too short": (lambda t: t[:48], "48 rows or more of table.*Received: 47. Give"),
     "one row": (lambda t: t[:2], "two or more rows"),
     "every two hours": (every(2 * HOUR), "3600 s apart, as in training.* 7200 s in"),
     "every quarter": (every(HOUR // 4), "3600 s apart.* 900 s in table. Bring it to"),
@@ -174,3 +174,18 @@ def test_forecast_all_the_same(command, lines, tmp_path, capsys, change, note):
     assert values.shape == (8, 6) and np.isfinite(values).all()
     if note:
         np.testing.assert_allclose(values[:, 3], 20, atol=0.1)
+
+
+@pytest.mark.parametrize("column", [1, 2])
+def test_a_value_far_from_training_is_told(command, lines, capsys, column):
+    """Of a faulty sensor, or in another unit: a number, but hardly a forecast."""
+    name = lines[0].split(",")[column]
+    assert cli.main(command(cells(lines, slice(380, 381), column, "1e5"))) == 0
+    (note,) = [x for x in capsys.readouterr().out.splitlines() if "Note" in x]
+    when = "2016-07-16 19:00:00"
+    assert note.startswith(f"Note    {name} was 1e+05 at {when}, ")
+    assert "standard deviations from the mean of training" in note
+    # What is not looked at has no say.
+    command_of_old = command(cells(lines, slice(100, 101), column, "1e5"))
+    assert cli.main([*command_of_old, "--force"]) == 0
+    assert "Note" not in capsys.readouterr().out
