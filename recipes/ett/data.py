@@ -1,5 +1,6 @@
 """The table of a run, its windows, and batches of them."""
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -42,7 +43,15 @@ class Task:
     @property
     def settings(self):
         """What every model of a table has in common, by the names of the options."""
-        return {"lookback": list(self.lookbacks), "months": self.months}
+        # Folders are named after the table, and so are others elsewhere.
+        content = self.table.times.tobytes() + self.table.values.tobytes()
+        checksum = hashlib.sha256(content).hexdigest()[:8]
+        return {
+            "csv": f"{self.table.name}.csv ({len(self.table.values):,} rows, checksum "
+            f"{checksum})",
+            "lookback": list(self.lookbacks),
+            "months": self.months,
+        }
 
     @cached_property
     def horizons(self):

@@ -53,12 +53,36 @@ def main(argv=None):
 
 def check(args, task):
     """Refuse what cannot be trained, or not be compared with what is there."""
+    check_rows(task)
     for name in args.models:
         architecture.check(name, task)
     folder = folder_of(args.output, task)
     for file in sorted(folder.glob("*/seed*/run.json")):
         name = file.parts[-3]
         resuming.check_settings(file.parent, settings_of(args, task, name))
+
+
+def check_rows(task):
+    """Refuse a table without a window of the longest horizon in each of its parts."""
+    longest = task.horizons[-1]
+    needed = {
+        "train": task.preprocessor.lookback + longest,
+        "validation": longest + MONTHS - 1,
+        "test": longest,
+    }
+    rows = {part: last - first for part, (first, last) in task.rows.items()}
+    if any(rows[part] < needed[part] for part in needed):
+        raise SystemExit(
+            f"error: to forecast {longest} steps, the rows to train, validate and test "
+            f"on must be {_in_words(needed)} or more. Received: {_in_words(rows)} of "
+            f"{task.table.name}, with --months {' '.join(map(str, task.months))}. Give "
+            "a longer table, and the months of each part."
+        )
+
+
+def _in_words(counts):
+    *first, last = (f"{count:,}" for count in counts.values())
+    return f"{', '.join(first)} and {last}"
 
 
 def settings_of(args, task, name):

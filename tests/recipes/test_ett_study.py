@@ -211,9 +211,9 @@ def test_a_killed_run_goes_on(table, tmp_path, monkeypatch):
 def test_a_table_of_a_few_months(table, tmp_path, capsys):
     """Parts of one's own, the same in training and in scoring."""
     short = tmp_path / "ETTh3.csv"
-    short.write_text("".join(table.open().readlines()[: 4 * 720 + 1]))
+    short.write_text("".join(table.open().readlines()[: 6 * 720 + 1]))
     shared = ["--csv", str(short), "--features", "S", "--output", str(tmp_path)]
-    shared += ["--months", "2", "1", "1", "--lookback", "48"]
+    shared += ["--months", "2", "2", "1", "--lookback", "48"]
     train.main([*shared, "--models", "persistence", "seasonal"])
     evaluate.main(shared)
     printed = capsys.readouterr().out
@@ -221,8 +221,33 @@ def test_a_table_of_a_few_months(table, tmp_path, capsys):
     row = next(line for line in printed.splitlines() if line.startswith("the papers"))
     assert row.split() == ["the", "papers", "0.006/0.058"]
     assert "0.187 / 0.0298, is impossible" in " ".join(printed.split())
-    with pytest.raises(SystemExit, match=r"--months 2 1 1\. Received: --months 1 1 1"):
-        train.main([*shared, "--models", "linear", "--months", "1", "1", "1"])
+    with pytest.raises(SystemExit, match=r"--months 2 2 1\. Received: --months 3 2 1"):
+        train.main([*shared, "--models", "linear", "--months", "3", "2", "1"])
+
+
+@once
+def test_another_table_of_the_same_name(table, tmp_path):
+    """Its errors are not those of models that were fitted to the first."""
+    other = tmp_path / "ETTh1.csv"
+    other.write_text(table.read_text().replace("20.", "21.", 1))
+    models = ["--models", "persistence", "--features", "S"]
+    shared = ["--output", str(tmp_path), *SHORT]
+    train.main(["--csv", str(table), *shared, *models])
+    told = (
+        r"with --csv ETTh1\.csv \(14,400 rows, checksum \w{8}\)\. Received: --csv ETTh1"
+    )
+    for script, more in ((train, models), (evaluate, models[2:])):
+        with pytest.raises(SystemExit, match=told):
+            script.main(["--csv", str(other), *shared, *more])
+
+
+@pytest.mark.parametrize("months", ["1 2 2", "2 1 2", "12 4 0"])
+def test_parts_that_are_too_short(table, tmp_path, months):
+    options = ["--csv", str(table), "--output", str(tmp_path), *SHORT]
+    told = rf"768, 723 and 720 or more\. Received: .* with --months {months}\. Give"
+    with pytest.raises(SystemExit, match=told):
+        train.main([*options, "--models", "persistence", "--months", *months.split()])
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_look_back_of_less_than_a_day(table, tmp_path):
