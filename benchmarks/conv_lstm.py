@@ -13,7 +13,7 @@ reference. `forward` is `predict_on_batch`, `step` is `train_on_batch` with grad
 descent. `first_s` is the processor time of the first call, which compiles. Of each
 number of `--steps` after the first, only our loop is measured, to see what grows.
 `--rolled` leaves out what is unrolled: at the paper's sizes each of these processes
-holds gigabytes.
+holds gigabytes. `--alone` measures our loop only, where that of Keras takes too long.
 """
 
 import argparse
@@ -48,12 +48,14 @@ def main():
         parser.add_argument(f"--{name}", type=int, default=SIZES[name])
     parser.add_argument("--steps", type=int, nargs="+", default=SIZES["steps"])
     parser.add_argument("--rolled", action="store_true", help="only the loops")
+    parser.add_argument("--alone", action="store_true", help="only our loop")
     args = parser.parse_args()
     if args.here:
         return serve(**json.loads(args.here))
     sizes = SIZES | {n: getattr(args, n) for n in ("batch", "filters", "steps")}
     sizes, count = (SMOKE, 2) if args.smoke else (sizes, args.turns)
     everyone = [who for who in EVERYONE if not (args.rolled and who[1])]
+    everyone = [OURS] if args.alone else everyone
     table = turns.writer(FIELDS)
     for inputs in args.inputs:
         for backend in args.backends:
