@@ -206,3 +206,18 @@ def test_errors_of_several_horizons():
         assert errors["windows"] == expected["windows"] == 80 - horizon + 1
         for key in ("mse", "mae", "mse_of_steps", "mae_of_steps"):
             np.testing.assert_allclose(errors[key], expected[key], rtol=1e-6)
+
+
+def test_the_last_rows_are_all_that_a_forecast_needs():
+    made = table()
+    prepare = preprocessor(made)
+    for name, values in prepare(made[-24:]).items():
+        np.testing.assert_array_equal(values, prepare(made)[name])
+    with pytest.raises(TypeError, match=r"select.*Received: 'OT'"):
+        made["OT"]
+
+
+@pytest.mark.parametrize("wrong", ["load.csv", np.zeros((200, 2))])
+def test_what_is_no_table_is_refused(wrong):
+    with pytest.raises(TypeError, match=r"read_series.*Received: (str|ndarray)"):
+        preprocessor(table())(wrong)

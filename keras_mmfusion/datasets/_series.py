@@ -54,6 +54,12 @@ def _number(cell):
 
 def check_table(table):
     """Raise unless a `SeriesTable` is as `read_series` would have it."""
+    if any(not hasattr(table, name) for name in ("times", "values", "columns")):
+        raise TypeError(
+            "Expected a SeriesTable: `keras_mmfusion.datasets.ett.read_series(path)`, "
+            "or `SeriesTable(name, times, values, columns)` of arrays. Received: "
+            f"{type(table).__name__}."
+        )
     times, values = np.asarray(table.times), np.asarray(table.values)
     expected = len(times), len(table.columns)
     if values.shape != expected or len(times) < 2 or times.dtype.kind != "M":

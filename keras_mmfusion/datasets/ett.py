@@ -56,6 +56,15 @@ class SeriesTable:
         rows = DAY / self.step
         return round(rows) if rows == round(rows) else float(rows)
 
+    def __getitem__(self, rows):
+        """The same with some of the rows: a slice, such as `table[-72:]`."""
+        if not isinstance(rows, slice):
+            raise TypeError(
+                "Rows of a SeriesTable are a slice, such as table[-72:]; columns are "
+                f'table.select(["OT"]). Received: {rows!r}.'
+            )
+        return replace(self, times=self.times[rows], values=self.values[rows])
+
     def select(self, columns):
         """The same with some of the columns, in the order given.
 

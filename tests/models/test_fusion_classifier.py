@@ -8,7 +8,7 @@ import pytest
 import small
 from harness import assert_close
 
-from keras_mmfusion.layers import ATDFusion, ConcatFusion
+from keras_mmfusion.layers import ATDFusion, ConcatFusion, LowRankFusion
 from keras_mmfusion.models import FUSIONS, FusionClassifier, get_fusion
 
 Y = np.array([0, 1, 2, 0])
@@ -99,6 +99,13 @@ def test_wrong_arguments(kwargs, message):
 def test_wrong_encoders(encoders, message):
     with pytest.raises(ValueError, match=message):
         FusionClassifier({"a": (3, 2), "b": (3, 2)}, encoders)
+
+
+def test_a_fusion_is_given_a_name(monkeypatch):
+    monkeypatch.setitem(FUSIONS, "mine", LowRankFusion)
+    model = small.classifier("mine", fusion_options={"rank": 2})
+    assert isinstance(model.get_layer("fusion"), LowRankFusion)
+    assert FusionClassifier.from_config(model.get_config()).get_config()
 
 
 def test_get_fusion_refuses_unknown_names():
