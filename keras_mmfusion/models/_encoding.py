@@ -58,7 +58,7 @@ def _encoded(name, filled, present, encoder, policy, ranks, own_mask=False):
     if encoder is None:
         encoded = filled
     elif _takes_mask(encoder) and not own_mask:
-        if isinstance(encoder, keras.Sequential):
+        if isinstance(encoder, (keras.Sequential, keras.Function)):
             # It hands masks from layer to layer, and warns that it does not.
             encoder.supports_masking = True
         encoded = encoder(filled, mask=present)

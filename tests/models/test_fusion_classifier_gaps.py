@@ -351,3 +351,23 @@ def test_token_numbers_stay_exact_in_half_precision():
         small.predict(model, {"text": np.array([n]), "wave": x}) for n in numbers
     )
     assert np.abs(one - other).max() > 1e-3
+
+
+@pytest.mark.filterwarnings("error:.*does not support masking")
+def test_a_functional_encoder_hands_on_its_mask():
+    x = small.with_nan(small.inputs(), "wave", (slice(None), 2))
+    outputs = []
+    for kind in (keras.Sequential, keras.Model):
+        keras.utils.set_random_seed(0)
+        wave = keras.Input((small.STEPS, 4))
+        lstm = keras.layers.LSTM(4, return_sequences=True, bias_initializer="ones")
+        encoder = (
+            kind([wave, lstm]) if kind is keras.Sequential else kind(wave, lstm(wave))
+        )
+        model = FusionClassifier(
+            inputs={"wave": (small.STEPS, 4), "calendar": (small.STEPS, 2)},
+            encoders={"wave": encoder, "calendar": None},
+            fusion="concat",
+        )
+        outputs.append(small.predict(model, x))
+    assert_close(*outputs, 1e-6)
