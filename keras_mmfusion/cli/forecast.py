@@ -134,7 +134,7 @@ def notes(table, prepare):
         time = table.times[-len(known) :][row]
         yield (
             f"{prepare.columns[i]} was {known[row, i]:.4g} at {_text(time)}, "
-            f"{distance[row, i]:.0f} standard deviations from the mean of training: "
+            f"{distance[row, i]:,.0f} standard deviations from the mean of training: "
             "is it right, and in the unit of the preset?"
         )
 
