@@ -198,6 +198,13 @@ def base_path(path):
     return path.with_suffix("") if known else path
 
 
+def files_read(path, *annotators):
+    """Files of a record and its annotations, which no output may replace."""
+    stem = base_path(path)
+    endings = ("hea", "dat", "csv", *annotators)
+    return [stem.with_name(f"{stem.name}.{ending}") for ending in endings]
+
+
 def _number(text):
     try:
         value = float(text)

@@ -81,7 +81,8 @@ def run(args):
         paths.append(args.plot)
     record = _records.read_record(args.record, args)
     window = _window(record, args.window)
-    with staged(paths, args.force) as parts:
+    reads = _records.files_read(args.record, args.beats)
+    with staged(paths, args.force, reads) as parts:
         model = _records.load_model(args)
         record = _records.with_beats(
             record, args.record, args.beats, args, progress_bar("Detecting beats")

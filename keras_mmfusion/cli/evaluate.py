@@ -56,7 +56,13 @@ def run(args):
     """Run the command; `args` are its parsed arguments."""
     args.beats = args.beats or args.reference
     if args.csv:
-        with staged([args.csv], args.force) as (part,):
+        annotators = (args.reference, args.beats)
+        reads = [
+            file
+            for path in args.records
+            for file in _records.files_read(path, *annotators)
+        ]
+        with staged([args.csv], args.force, reads) as (part,):
             comparisons = _compare_all(args)
             _write_table(part, comparisons)
     else:

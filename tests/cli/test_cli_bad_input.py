@@ -217,6 +217,26 @@ def test_output_that_exists(path, refused):
     assert picture.read_text() == "mine"
 
 
+@pytest.mark.parametrize("suffix", [".dat", ".hea", ".atr", ".csv"])
+def test_output_that_is_what_is_read(path, refused, suffix):
+    file = path.with_suffix(suffix)
+    if suffix == ".csv":
+        file.write_text("MLII\n0.1\n0.2\n")
+    content = file.read_bytes()
+    refused("is what is read", "evaluate", path, "--csv", file, "--force")
+    assert file.read_bytes() == content
+
+
+def test_annotations_are_not_replaced_by_what_is_made_of_them(path, refused):
+    file = path.with_suffix(".mmf")
+    file.write_bytes(path.with_suffix(".atr").read_bytes())
+    content = file.read_bytes()
+    refused("is what is read", "annotate", path, "--beats", "mmf", "--force")
+    assert file.read_bytes() == content
+    folder = ("--output-dir", str(path.parent / "new"))
+    assert cli.main(["annotate", str(path), "--beats", "mmf", *folder]) == 0
+
+
 @pytest.mark.parametrize("rate", ["0", "-360", "nan", "inf", "fast", ""])
 def test_wrong_rate(tmp_path, refused, rate):
     refused("--fs", "annotate", tmp_path / "x.csv", f"--fs={rate}")
