@@ -73,7 +73,8 @@ def compare(record, labels, name=None):
         raise RecordError(
             "Only labels that belong to an AAMI class can be compared: "
             f"{', '.join(''.join(AAMI_SYMBOLS.values()))}. Received: classes "
-            f"{', '.join(foreign)}."
+            f"{', '.join(foreign)}. Give them such names, or score them by "
+            "`model.evaluate` on labels of your own."
         )
     reference, given = _aami(record.symbols), _aami(labels.labels)
     if np.array_equal(labels.samples, record.beats):

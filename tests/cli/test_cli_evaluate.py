@@ -52,7 +52,8 @@ def test_finer_labels_count_as_their_aami_class(tmp_path, capsys, monkeypatch):
     assert "N (N L R e j), S (A a J S)," in capsys.readouterr().out
     monkeypatch.setattr(RuleModel, "classes", ("sinus", "S", "V", "F"))
     assert cli.main(command) == 2
-    assert "Received: classes sinus." in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "Received: classes sinus. Give them such names" in error
 
 
 def test_gross_pools_the_beats_of_all_records(tmp_path, capsys, loaded):
