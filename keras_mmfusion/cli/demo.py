@@ -9,6 +9,7 @@ from keras_mmfusion.cli._progress import progress_bar
 from keras_mmfusion.cli.annotate import check_picture, draw, duration_text
 from keras_mmfusion.cli.evaluate import confusion_text
 
+PRESET = "atd_mitbih"
 # Made by recipes/mitbih/make_demo_excerpt.py.
 EXCERPT = Path(__file__).parents[1] / "data" / "mitdb_213"
 SOURCE = "MIT-BIH Arrhythmia Database (ODC-By 1.0), record 213, 340-490 s"
@@ -32,7 +33,7 @@ def add_parser(commands):
     parser.add_argument(
         "--force", action="store_true", help="replace the picture if it exists"
     )
-    parser.set_defaults(run=run, preset="atd_mitbih", causal=False)
+    parser.set_defaults(run=run, preset=PRESET, causal=False)
 
 
 def run(args):
@@ -53,26 +54,40 @@ def run(args):
 
 def report(record, labels, comparison):
     """What the model and the cardiologists say, as lines of text."""
+    from keras_mmfusion import presets
+
     result = comparison.metrics()
     right = int(result.confusion.trace())
     total = int(result.support.sum())
     counts = labels.counts()
+    known = presets.info(PRESET)["metrics"]["interpatient"]
     lines = [
         SOURCE,
         f"{duration_text(record.duration)}, leads {', '.join(labels.leads)}; a "
         "patient the model was not trained on",
         "",
-        "Class   cardiologists   model      Se      +P",
+        "Class   cardiologists   model      Se      +P  |  22 patients: Se      +P",
     ]
     for index, name in enumerate(CLASSES):
-        figures = [
-            "      –" if value != value else f"{100 * value:6.1f}%"
-            for value in (result.sensitivity[index], result.precision[index])
-        ]
+        here = (result.sensitivity[index], result.precision[index])
+        overall = (known[f"{name}_{figure}"]["mean"] for figure in ("se", "ppv"))
         lines.append(
             f"  {name}     {int(result.support[index]):13,} {counts[name]:7,} "
-            + " ".join(figures)
+            f"{percentages(here)}  |         {percentages(overall)}"
         )
-    lines += ["", *confusion_text(comparison), ""]
-    lines.append(f"Same label: {right:,} of {total:,} beats ({right / total:.1%})")
+    lines += [
+        "",
+        f"The 22 patients of DS2, {known['beats']['mean']:,.0f} beats, are those that "
+        f"no model was trained on (mean of {known['accuracy']['n']}).",
+        "Most of their fusion beats, F, are of the patient above. More: mmfusion "
+        f"presets card {PRESET}",
+        "",
+        *confusion_text(comparison),
+        "",
+        f"Same label: {right:,} of {total:,} beats ({right / total:.1%})",
+    ]
     return "\n".join(lines)
+
+
+def percentages(values):
+    return " ".join("      –" if v != v else f"{100 * v:6.1f}%" for v in values)

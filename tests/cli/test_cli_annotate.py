@@ -1,4 +1,5 @@
 import csv
+import re
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from backends import once
 from cli_fakes import RuleModel, copy_excerpt, files_in, write_record
 from scipy.signal import resample_poly
 
-from keras_mmfusion import cli
+from keras_mmfusion import cli, presets
 from keras_mmfusion.cli.demo import EXCERPT
 from keras_mmfusion.datasets import RecordError, read_wfdb
 
@@ -268,6 +269,8 @@ def test_demo(tmp_path, monkeypatch, capsys, loaded):
     captured = capsys.readouterr()
     assert captured.err == "" and loaded == ["atd_mitbih"]
     assert "record 213" in captured.out and "Confusion matrix" in captured.out
+    known = presets.info("atd_mitbih")["metrics"]["interpatient"]["V_ppv"]["mean"]
+    assert re.search(rf"  V .* {100 * known:.1f}%$", captured.out, re.M)
     assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
     assert cli.main(["demo"]) == 2
     assert "--force" in capsys.readouterr().err
