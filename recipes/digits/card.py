@@ -165,7 +165,9 @@ def text(facts, noisy_picture=False):
         *_study(facts),
         f"{PAPER} claim that fusion in the first layer is never worse than `fc`, and "
         "worse than `second` only where the sound is much noisier than in training; "
-        "they print heat maps and no numbers, of networks with 64 units.\n",
+        "they print heat maps and no numbers, of networks with 64 units. That is for "
+        "the noise of `noisy` (section 4.3); for others, the appendix (A.3) claims it "
+        "against `fc` where the ratio of the sound is above 1.\n",
         "## While it listens\n",
         "One test pair, drawn at random, at four levels of noise. After each step of "
         "the sound: what the released network would say if it ended there.\n",
