@@ -76,6 +76,8 @@ class PeriodFold(keras.layers.Layer):
         shape = self.compute_output_shape(inputs.shape)
         rows = -1 if shape[-3] is None else shape[-3]
         lead = [ops.shape(x)[i] for i in range(len(shape) - 3)]
+        # Of a graph without a batch: a mask is computed in it as well.
+        lead = [-1 if size is None else size for size in lead]
         return ops.reshape(x, (*lead, rows, *shape[-2:]))
 
     def compute_mask(self, inputs, mask=None):

@@ -200,3 +200,13 @@ def test_a_day_is_missing_where_all_its_hours_are(remainder):
     days = [[False, True], [True, True]]
     first = [[True], [True]] if remainder == "pad" else [[], []]
     assert found.tolist() == [a + b for a, b in zip(first, days, strict=True)]
+
+
+def test_mask_of_a_picture_in_a_model():
+    x = keras.Input((8, 2))
+    picture = PeriodFold(4)(keras.layers.Masking()(x))
+    days = keras.layers.TimeDistributed(keras.layers.Flatten())(picture)
+    model = keras.Model(x, keras.layers.GlobalAveragePooling1D()(days))
+    series = np.ones((1, 8, 2), "float32")
+    series[0, 4:] = 0  # The second day is missing.
+    assert np.allclose(model(series), 1)
