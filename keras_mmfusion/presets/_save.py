@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import shutil
 from importlib import metadata as packages
 from pathlib import Path
@@ -105,6 +106,7 @@ def save(
     contents = {name: _check_file(name, f) for name, f in (files or {}).items()}
     contents[CONFIG] = _config.dump(model, CONFIG)
     clone = _config.build(contents[CONFIG], CONFIG)
+    _check_layers(clone)
     if preprocessor is None:
         preprocessor = getattr(model, "preprocessor", None)
     if preprocessor is not None:
@@ -130,6 +132,19 @@ def save(
             "there stays. Free some space, or save to another directory."
         ) from error
     return target
+
+
+def _check_layers(model):
+    """The name of a fusion may stand for a layer that only this process knows."""
+    for layer in model._flatten_layers():
+        cls = type(layer)
+        homes = (cls.__module__, keras.saving.get_registered_name(cls))
+        if not any(re.match(r"keras(_mmfusion)?[.>]", home) for home in homes):
+            raise PresetError(
+                "A preset may hold layers of Keras and keras_mmfusion only, since it "
+                f"must load where no other code is. Received: {cls.__name__} of "
+                f"{cls.__module__}, the layer {layer.name!r}. Use `model.save`."
+            )
 
 
 def _complete(given, target, model, entries):

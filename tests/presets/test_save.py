@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from keras_mmfusion import presets
+from keras_mmfusion.models import FUSIONS, FusionClassifier
 from keras_mmfusion.presets import _save
 
 
@@ -218,6 +219,19 @@ def test_config_of_other_weights_is_found(make_model, tmp_path):
     model.num_classes = 5  # The head has three.
     with pytest.raises(ValueError, match=r"must take the weights.*leaves something"):
         presets.save(model, tmp_path / "x")
+
+
+def test_fusion_that_only_this_process_names(tmp_path, monkeypatch):
+    class Mine(FUSIONS["concat"]):
+        """Not in a config, which has its name alone."""
+
+    monkeypatch.setitem(FUSIONS, "mine", Mine)
+    shapes = {"a": (4, 2), "b": (3, 2)}
+    encoders = {name: keras.layers.Dense(4) for name in shapes}
+    model = FusionClassifier(shapes, encoders, "mine", dim=4)
+    with pytest.raises(ValueError, match=r"Mine of test_save.*model\.save"):
+        presets.save(model, tmp_path / "x")
+    assert not (tmp_path / "x").exists()
 
 
 def test_order_of_config_keys_is_kept(make_model, tmp_path):
