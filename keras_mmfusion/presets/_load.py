@@ -17,9 +17,9 @@ def load(name, load_weights=True, dtype=None, num_classes=None):
     all; this needs the extra `hub`: `pip install "keras_mmfusion[hub]"`.
 
     Args:
-        name: `str` or `PathLike`. One of
+        name: `str`, `PathLike` or `dict`. One of
 
-            - a name or `name@version`, as in `presets.list()`
+            - a name or `name@version`, as in `presets.list()`, or an entry of that
             - the path of a folder
             - `https://…/name.zip#sha256=…`: a .zip file of a folder, with its hash
             - `hf://org/repo@revision`: a folder on the Hugging Face hub. Give a

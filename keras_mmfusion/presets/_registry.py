@@ -81,8 +81,8 @@ def info(name):
     """What is known of a preset: its `metadata.json`.
 
     Args:
-        name: `str` or `PathLike`. Name, `name@version`, path of a folder, or
-            address, as of `load`.
+        name: `str`, `PathLike` or `dict`. Name, `name@version`, path of a folder,
+            address, or entry of `presets.list()`, as of `load`.
 
     Returns:
         dict with the keys `name`, `version`, `task`, `architecture`,
@@ -161,7 +161,7 @@ def list_presets(pattern="*", task=None, modality=None):
 
 
 def find(name):
-    """The folder of a preset, by name, `name@version`, path or address.
+    """The folder of a preset, by name, `name@version`, path, address or entry.
 
     Returns:
         `PresetFolder`.
@@ -169,12 +169,14 @@ def find(name):
     Raises:
         PresetError: No such preset.
     """
+    if isinstance(name, dict) and {"name", "version"} <= name.keys():
+        name = f"{name['name']}@{name['version']}"
     if isinstance(name, os.PathLike):
         return PresetFolder(name)
     if not isinstance(name, str) or not name:
         raise PresetError(
             "A preset is given by its name, `name@version`, the path of its folder, "
-            f"or an address. Received: {name!r}"
+            f"an address, or an entry of `presets.list()`. Received: {name!r}"
         )
     if "://" in name:
         return PresetFolder(_fetch(name))

@@ -63,6 +63,7 @@ def test_register_list_info_load(saved):
     ):
         assert part in text
     assert presets.load("tiny@1.2").name == "tiny"
+    assert presets.load(row).name == "tiny"
 
 
 def test_register_by_another_name(saved):
@@ -219,7 +220,7 @@ def test_offline(saved_once, no_registered_presets, no_sockets, monkeypatch, tmp
     assert not (tmp_path / "home").exists()
 
 
-@pytest.mark.parametrize("name", [None, 3, "", b"tiny"])
+@pytest.mark.parametrize("name", [None, 3, "", b"tiny", {"name": "tiny"}])
 def test_no_name(name):
     with pytest.raises(ValueError, match="name@version"):
         presets.load(name)
