@@ -13,7 +13,8 @@ class StateConvolution(keras.layers.Conv2D):
     a kernel as outside of one. There the neighbourhoods are laid out
     (`"patches"`) and multiplied with the kernel; the layout is made again for the
     gradient instead of being kept for every step. Anywhere else `"direct"`
-    convolutions are faster. `"auto"` is `"patches"` on JAX without an accelerator.
+    convolutions are faster, and so they are wherever no gradient is wanted. `"auto"`
+    is `"patches"` on JAX without an accelerator, unless `training` is `False`.
     """
 
     def __init__(self, filters, kernel_size, by="auto", **kwargs):
@@ -27,13 +28,14 @@ class StateConvolution(keras.layers.Conv2D):
         )
         self.by = by
 
-    def convolution_op(self, inputs, kernel):
+    def call(self, inputs, training=None):
         by = self.by
         if by == "auto":
-            by = "patches" if xla_on_cpu() else "direct"
+            by = "patches" if xla_on_cpu() and training is not False else "direct"
         if by == "direct":
-            return super().convolution_op(inputs, kernel)
-        return keras.remat(_convolve_patches)(inputs, ops.convert_to_tensor(kernel))
+            return super().call(inputs)
+        kernel = ops.convert_to_tensor(self.kernel)
+        return keras.remat(_convolve_patches)(inputs, kernel)
 
 
 def _convolve_patches(x, kernel):

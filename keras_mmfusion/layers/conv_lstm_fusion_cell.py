@@ -40,10 +40,11 @@ class ConvLSTMFusionCell(ConvLSTMBase):
             Defaults to `True`.
         state_convolution: `"direct"`, `"patches"` (neighbourhoods laid out, then one
             matrix product), or `"auto"`: patches on JAX without an accelerator,
-            where they train several times faster, and direct anywhere else. Patches
-            are faster too on TensorFlow with `jit_compile=True` on the CPU, but the
-            layer cannot know of it: give `"patches"` there. The numbers and the
-            weights are the same. Defaults to `"auto"`.
+            where they train several times faster, unless `training=False`; direct
+            anywhere else. Patches train faster too on TensorFlow with
+            `jit_compile=True` on the CPU, but the layer cannot know of it: give
+            `"patches"` there. The numbers and the weights are the same. Defaults to
+            `"auto"`.
         **kwargs: `name`, `dtype` and so on, as for any Keras layer.
 
     Call arguments:

@@ -286,17 +286,18 @@ def test_states_that_do_not_fit_a_cell(sizes):
         cell((None, None))
 
 
+@pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("devices", [["cpu:0"], ["gpu:0"]])
-def test_the_convolution_that_is_fast_here(monkeypatch, devices):
+def test_the_convolution_that_is_fast_here(monkeypatch, devices, training):
     taken = []
     monkeypatch.setattr(keras.distribution, "list_devices", lambda *args: devices)
     monkeypatch.setattr(
         "keras_mmfusion.layers._state_convolution._convolve_patches",
         lambda x, kernel: taken.append("patches") or ops.repeat(x, 4, axis=-1),
     )
-    run(make(), inputs())
+    run(make(), inputs(), training=training)
     assert ("patches" in taken) == (
-        keras.backend.backend() == "jax" and "cpu:0" in devices
+        keras.backend.backend() == "jax" and "cpu:0" in devices and training
     )
 
 
