@@ -49,6 +49,7 @@ def main():
     parser.add_argument("--steps", type=int, nargs="+", default=SIZES["steps"])
     parser.add_argument("--rolled", action="store_true", help="only the loops")
     parser.add_argument("--alone", action="store_true", help="only our loop")
+    parser.add_argument("--calls", nargs="+", choices=CALLS, default=CALLS)
     args = parser.parse_args()
     if args.here:
         return serve(**json.loads(args.here))
@@ -62,13 +63,13 @@ def main():
             for steps in sizes["steps"]:
                 who = everyone if steps == sizes["steps"][0] else (OURS,)
                 case = {"inputs": inputs, "sizes": {**sizes, "steps": steps}}
-                for row in measure(who, case, backend, count, args.threads):
+                for row in measure(who, case, backend, count, args):
                     table.writerow(row)
                     sys.stdout.flush()
     return 0
 
 
-def measure(everyone, case, backend, count, threads):
+def measure(everyone, case, backend, count, args):
     with contextlib.ExitStack() as stack:
         workers = [
             stack.enter_context(
@@ -76,16 +77,16 @@ def measure(everyone, case, backend, count, threads):
                     __file__,
                     {"who": who, "unroll": unroll, **case},
                     backend,
-                    threads,
+                    args.threads,
                 )
             )
             for who, unroll in everyone
         ]
         for worker in workers[1:]:
             turns.check_equal(worker, workers[0])
-        first = [worker.ask("time", "step", 1)["cpu"] for worker in workers]
-        memory = turns.memory(workers, CALLS)
-        for call in CALLS:
+        first = [w.ask("time", args.calls[-1], 1)["cpu"] for w in workers]
+        memory = turns.memory(workers, args.calls)
+        for call in args.calls:
             runs = turns.race(workers, call, count)
             for i, (who, unroll) in enumerate(everyone):
                 if (who, unroll) == REFERENCE:
@@ -94,7 +95,7 @@ def measure(everyone, case, backend, count, threads):
                 row = {"inputs": case["inputs"], "backend": backend, "call": call}
                 row |= {n: sizes[n] for n in ("steps", "batch", "filters")}
                 row |= {"model": name_of(who, unroll)}
-                row |= {"turns": count, "threads": threads}
+                row |= {"turns": count, "threads": args.threads}
                 row |= about(workers[i], memory[i][call], first[i])
                 reference = None
                 if everyone[0] == REFERENCE:
