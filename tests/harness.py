@@ -307,6 +307,8 @@ def check_fusion(make_layer, path, aligned=(6, 6), unaligned=(5, 8), dims=(4, 3)
     for steps in (aligned, unaligned):
         inputs = numbers(2, *[(3, t, d) for t, d in zip(steps, dims, strict=True)])
         check_missing(make_layer, inputs)
+        if steps == aligned and keras.backend.backend() != "torch":
+            continue  # The rest once, where nothing is compiled for each length.
         masks = [rng.random(x.shape[:2]) < 0.7 for x in inputs]
         for mask in masks:
             mask[:, 0] = True

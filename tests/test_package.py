@@ -10,6 +10,7 @@ from dataclasses import is_dataclass
 from pathlib import Path
 
 import pytest
+from backends import only_on
 
 import keras_mmfusion
 
@@ -52,6 +53,7 @@ def test_import_is_light():
     assert not loaded & set(BACKENDS)
 
 
+@only_on("jax")
 def test_whole_package_loads_no_more_than_keras_does():
     """One backend, and none of the packages that only some tasks need."""
     backend = os.environ["KERAS_BACKEND"]

@@ -46,6 +46,7 @@ def run(*command, backend="numpy", before=()):
 
 
 @needs_fork
+@once
 def test_kill_in_the_middle_of_save(tmp_path):
     """The folder is the old preset, the new one, or not there and says where it is."""
     children = run(HERE / "killed.py", "save", tmp_path)
