@@ -7,6 +7,7 @@ from keras_mmfusion._serialization import register
 from keras_mmfusion.models._beat_labeller import BeatLabeller
 from keras_mmfusion.models._named_model import NamedModel
 from keras_mmfusion.models._policies import copy_weights
+from keras_mmfusion.models._specialists import DecidedMean, checked
 from keras_mmfusion.models.beat_classifier import BeatClassifier
 
 
@@ -18,9 +19,22 @@ class BeatEnsemble(BeatLabeller, NamedModel):
     least, as on a new patient's rare beats. Their mean is steadier than one of
     them. `fit` trains all members at once, on the loss of the mean.
 
+    Members that were trained for it may decide about a class alone, as
+    `specialists`: with `{"V": [2]}` the third says how probable V is, and the others
+    share out the rest,
+
+    ```
+    p(V) = p_2(V),   p(k) = (1 - p(V)) p_01(k) / (1 - p_01(V))
+    ```
+
+    where `p_01` is the mean of the first two.
+
     Args:
         members: Sequence of two or more `BeatClassifier`s with the same inputs,
             classes and `causal`. They are copied.
+        specialists: dict, name of a class to a list of numbers of members, from 0.
+            They alone decide about this class, and about nothing else. Defaults to
+            `None`: all decide about all classes.
         consensus: `BeatConsensus` of the mean, for `predict_beats` and
             `predict_record`; those of the members are not used. Defaults to `None`.
         **kwargs: `name` and `trainable`, as for any Keras model.
@@ -33,7 +47,8 @@ class BeatEnsemble(BeatLabeller, NamedModel):
         features side by side.
 
     Raises:
-        ValueError: Fewer than two members, or members that do not fit together.
+        ValueError: Fewer than two members, members that do not fit together, or
+            specialists without a class, or with none left beside them.
 
     Example:
 
@@ -50,14 +65,15 @@ class BeatEnsemble(BeatLabeller, NamedModel):
 
     model = BeatEnsemble([member(), member()])
     model.output_shape  # (None, 32, 3)
+    BeatEnsemble(model.members, specialists={"V": [1]}).specialists  # {"V": [1]}
     ```
 
     Reference:
         Lakshminarayanan et al., Simple and scalable predictive uncertainty
-        estimation using deep ensembles (2017), §2.4.
+        estimation using deep ensembles (2017), §2.4. The specialists are ours.
     """
 
-    def __init__(self, members, consensus=None, **kwargs):
+    def __init__(self, members, consensus=None, specialists=None, **kwargs):
         members = list(members)
         if len(members) < 2 or not all(isinstance(m, BeatClassifier) for m in members):
             kinds = [type(m).__name__ for m in members]
@@ -73,18 +89,23 @@ class BeatEnsemble(BeatLabeller, NamedModel):
                         "All members must have the same inputs, classes and `causal`. "
                         f"Received: {key.strip('_')}={ours} and {others}."
                     )
+        specialists = checked(specialists, members)
         members = [_copy(member, f"member_{i}") for i, member in enumerate(members)]
         tensors = {
             name: keras.Input(shape, name=name, dtype="float32")
             for name, shape in members[0]._shapes
         }
         outputs = [member(tensors) for member in members]
-        if members[0].num_classes:
+        if specialists:
+            sizes = len(members), members[0].num_classes
+            merge = DecidedMean(specialists, *sizes, name="mean")
+        elif members[0].num_classes:
             merge = keras.layers.Average(name="mean", dtype="float32")
         else:
             merge = keras.layers.Concatenate(name="features")
         super().__init__(inputs=tensors, outputs=merge(outputs), **kwargs)
         self._names = [member.name for member in members]
+        self._specialists = specialists
         self.modalities = list(members[0].modalities)
         self.causal = members[0].causal
         self.num_classes = members[0].num_classes
@@ -98,12 +119,22 @@ class BeatEnsemble(BeatLabeller, NamedModel):
         return [self.get_layer(name) for name in self._names]
 
     @property
+    def specialists(self):
+        """`{class: [number of a member]}` of the members that decide about it alone."""
+        return {self.classes[k]: list(of) for k, of in self._specialists.items()}
+
+    @property
     def classes(self):
         """Names of the classes, or `None`; set them after a new head."""
         return self.members[0].classes
 
     @classes.setter
     def classes(self, names):
+        if names is None and self._specialists:
+            raise ValueError(
+                "`classes` must be names where members are specialists of a class. "
+                f"Received: classes=None, specialists={self.specialists}."
+            )
         for member in self.members:
             member.classes = names
 
@@ -115,6 +146,7 @@ class BeatEnsemble(BeatLabeller, NamedModel):
                 keras.saving.serialize_keras_object(member) for member in self.members
             ],
             "consensus": keras.saving.serialize_keras_object(self.consensus),
+            **({"specialists": self.specialists} if self._specialists else {}),
         }
 
     @classmethod
@@ -128,6 +160,8 @@ class BeatEnsemble(BeatLabeller, NamedModel):
 
     def with_num_classes(self, num_classes):
         """The same ensemble with fresh heads for other classes, without names yet.
+
+        All members then decide about all classes.
 
         Args:
             num_classes: int. `0` leaves the heads out.

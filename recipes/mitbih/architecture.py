@@ -2,10 +2,11 @@
 
 A variant is named by its fusion, or by its only modality, with what makes it differ:
 `leads_` in front where the modalities are the two leads and the rhythm instead of
-the views of both leads, `_pretrained` and `_causal` behind.
+the views of both leads, `_pretrained`, `_causal` and `_specialist` behind.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import keras
 
@@ -28,6 +29,8 @@ SHAPES = {
 }
 MODALITIES = ("ecg", "image", "rhythm", "shape")
 LEADS = ("lead_1", "lead_2", "rhythm")
+# The class that a member of an ensemble decides about alone, see `BeatEnsemble`.
+SPECIALTY = "V"
 HEADS = ("atd", "step", "cascade", "zoom_shift", "cross_attention", "mult")
 WIDTH = 48
 # How much each modality counts where beats of a recording are compared; log RR
@@ -43,10 +46,13 @@ class Variant:
     modalities: tuple
     causal: bool
     pretrained: bool
+    specialist: bool
 
 
 def parse(name):
     """`Variant` of a name such as `"atd_causal"` or `"leads_cascade_pretrained"`."""
+    specialist = name.endswith("_specialist")
+    name = name.removesuffix("_specialist")
     fusion = name.removesuffix("_causal").removesuffix("_pretrained")
     modalities = LEADS if fusion.startswith("leads_") else MODALITIES
     fusion = fusion.removeprefix("leads_")
@@ -57,17 +63,22 @@ def parse(name):
             f"A variant is a fusion or one of {modalities}. Received: {name}"
         )
     causal = name.endswith("_causal")
-    return Variant(fusion, modalities, causal, "_pretrained" in name)
+    return Variant(fusion, modalities, causal, "_pretrained" in name, specialist)
 
 
-def build(classes, fusion="atd", modalities=MODALITIES, causal=False):
-    """A beat classifier over `modalities`, fused by `fusion`."""
+def build(classes, variant):
+    """The untrained beat classifier of a `Variant`."""
+    fusion, modalities, causal = variant.fusion, variant.modalities, variant.causal
+    encoders = dict(ENCODERS)
+    if variant.specialist:
+        # For what only it decides, shape counts; when a wave comes does not.
+        encoders["ecg"] = partial(beat_encoder, pooling="meanmax")
     options = {"num_heads": 4} if fusion in HEADS else {}
     if causal and fusion in HEADS:
         options["causal"] = True
     return BeatClassifier(
         inputs={name: (SEGMENT, *SHAPES[name]) for name in modalities},
-        encoders={name: ENCODERS[name](name) for name in modalities},
+        encoders={name: encoders[name](name) for name in modalities},
         fusion=fusion if len(modalities) > 1 else "concat",
         fusion_options=options,
         classes=classes,
@@ -96,10 +107,11 @@ def consensus(variant, protocol="interpatient"):
     return BeatConsensus({name: ALIKE[name] for name in modalities if name in ALIKE})
 
 
-def beat_encoder(name):
+def beat_encoder(name, pooling=None):
     """Waveform and template difference of each beat: a small ResNet-1D.
 
-    Its tokens are kept side by side: when a P wave comes says what a beat is.
+    By default its tokens are kept side by side: when a P wave comes says what a beat
+    is.
     """
     resnet = ResNet1DEncoder(
         filters=(16, 24, 32),
@@ -108,7 +120,7 @@ def beat_encoder(name):
         normalization=None,
         name=f"{name}_resnet",
     )
-    return PerStepEncoder(resnet, pooling=None, name=f"{name}_encoder")
+    return PerStepEncoder(resnet, pooling=pooling, name=f"{name}_encoder")
 
 
 def image_encoder(name):

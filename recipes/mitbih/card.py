@@ -41,8 +41,8 @@ def text(facts):
         f"Protocol: {SPLITS[facts.protocol]}.\n",
         f"## Results on the {'DS2' if facts.interpatient else 'held-out'} beats\n",
         f"Mean ± standard deviation over {facts.models} models"
-        + (f" of {len(facts.seeds)} seeds each" if len(facts.seeds) > 1 else "")
-        + f"; the released one is of {_seeds(facts)}, "
+        + (f" of {len(facts.members)} members each" if len(facts.members) > 1 else "")
+        + f"; the released one is of {facts.which}, "
         + (
             "the best in the validation inside DS1.\n"
             if facts.chosen
@@ -65,8 +65,8 @@ def text(facts):
         "## Limits\n",
         "".join(f"- {line}\n" for line in limitations(facts)),
         "\n## Training\n",
-        f"`{facts.run['command']}`, {_seeds(facts)}, commit {facts.run['commit']}, "
-        f"{facts.run['backend']} on two CPU cores, {facts.run['seconds']} s "
+        f"`{facts.command}`, {facts.which}, commit {facts.runs[0]['commit']}, "
+        f"{facts.runs[0]['backend']} on two CPU cores, {facts.runs[0]['seconds']} s "
         "for one seed.\n",
         "Data: MIT-BIH Arrhythmia Database, ODC-By 1.0 (Moody and Mark, 2001).\n",
     ]
@@ -86,14 +86,13 @@ def _paper_section(facts):
 
 def _kind(facts):
     causal = "causal " if facts.causal else ""
-    if len(facts.seeds) == 1:
+    number = len(facts.members)
+    if number == 1:
         return f"a {causal}`BeatClassifier`"
-    return f"a `BeatEnsemble` of {len(facts.seeds)} {causal}`BeatClassifier`s"
-
-
-def _seeds(facts):
-    names = ", ".join(str(seed) for seed in facts.seeds)
-    return f"seed {names}" if len(facts.seeds) == 1 else f"seeds {names}"
+    text = f"a `BeatEnsemble` of {number} {causal}`BeatClassifier`s"
+    if any(variant.endswith("_specialist") for variant, _ in facts.members):
+        text += f", one of which decides about {architecture.SPECIALTY} alone,"
+    return text
 
 
 def _results_table(facts):

@@ -26,6 +26,8 @@ def main(argv=None):
     args = parser.parse_args(argv)
     rows = []
     for folder in sorted(Path(args.output, args.protocol).iterdir()):
+        if folder.name.endswith("_specialist"):
+            continue  # They are members of others.
         scores = test_scores(args.output, args.protocol, folder.name, args.data)
         if scores:
             rows.append((folder.name, scoring.summarise(list(scores.values()))))
@@ -35,7 +37,8 @@ def main(argv=None):
 def test_scores(output, protocol, variant, data_dir=None):
     """`{number of the model: metrics}` of a variant on the held-out beats."""
     recordings = load_once(protocol, variant.endswith("_causal"), data_dir)
-    predict_all(output, protocol, variant, recordings)
+    for name in dict(scoring.members_of(protocol, variant, 0)):
+        predict_all(output, protocol, name, recordings)
     models = scoring.read_models(output, protocol, variant, folds=False)
     return {
         number: metrics(protocol, variant, predictions, recordings)
@@ -75,9 +78,7 @@ def predict_all(output, protocol, variant, recordings):
 def build(protocol, variant):
     """The untrained model of a variant, such as `"atd"` or `"atd_causal"`."""
     of = architecture.parse(variant)
-    model = architecture.build(
-        data.classes_of(protocol), of.fusion, of.modalities, of.causal
-    )
+    model = architecture.build(data.classes_of(protocol), of)
     separate = not set(of.modalities) <= set(architecture.MODALITIES)
     model.preprocessor = BeatPreprocessor(causal=of.causal, separate_leads=separate)
     return model

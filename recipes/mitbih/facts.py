@@ -40,7 +40,7 @@ INPUTS = {
     },
 }
 # Of the presets that are not 1.1.
-VERSIONS = {"atd_mitbih": "1.4", "step_mitbih": "1.4"}
+VERSIONS = {"atd_mitbih": "1.5", "step_mitbih": "1.5"}
 REPORTED = {"accuracy": 0.989, "f1": 0.982}
 SPLITS = {
     "interpatient": "AAMI EC57 inter-patient: trained on DS1 (22 records), tested on "
@@ -69,10 +69,10 @@ class Facts:
     protocol: str
     variant: str
     classes: tuple
-    seeds: list  # of the members of the released model
+    members: list  # of the released model, each as variant and seed
     chosen: bool  # by validation, among several
     models: int  # that the means are over
-    run: dict
+    runs: list  # what the training of each member left
     metrics: dict
     released: dict
     validation: dict | None
@@ -87,6 +87,20 @@ class Facts:
     @property
     def of(self):
         return architecture.parse(self.variant)
+
+    @property
+    def which(self):
+        """The members of the released model in words."""
+        common = [str(s) for v, s in self.members if not v.endswith("_specialist")]
+        special = [str(s) for v, s in self.members if v.endswith("_specialist")]
+        text = f"seed{'s' * (len(common) > 1)} {', '.join(common)}"
+        if special:
+            text += f" and, for {architecture.SPECIALTY}, {', '.join(special)}"
+        return text
+
+    @property
+    def command(self):
+        return " && ".join(dict.fromkeys(run["command"] for run in self.runs))
 
     @property
     def causal(self):
@@ -145,7 +159,11 @@ def _metadata(facts):
         "paper": {"source": PAPERS[facts.of.fusion], **REPORTED}
         if facts.of.fusion in PAPERS
         else {"source": "no paper has this model on an ECG"},
-        "recipe": common.trained_by(facts.run, facts.seeds, "recipes/mitbih/train.py"),
+        "recipe": common.trained_by(
+            {**facts.runs[0], "command": facts.command},
+            [seed for _, seed in facts.members],
+            "recipes/mitbih/train.py",
+        ),
         "hardware": "2 CPU cores",
         "intended_use": "Research, teaching and as a starting point for fine-tuning.",
         "limitations": limitations(facts),

@@ -2,8 +2,8 @@
 
     python recipes/mitbih/release.py atd_mitbih step_mitbih
 
-The seeds that are released are those with the best patient-wise validation inside
-DS1; where no more were validated than are needed, they are the first.
+The model that is released is the one with the best patient-wise validation inside
+DS1; where no other was validated, it is the first.
 """
 
 import argparse
@@ -63,12 +63,13 @@ def release(name, args):
     beside = baselines_of(variant)
     variants = (variant, *(b for b in beside if b != variant))
     scores = scores_of(args, protocol, variants)
-    seeds, chosen, validation = choose(args, protocol, variant)
-    runs = [Path(args.output, protocol, variant, f"seed{s}_all") for s in seeds]
-    model = trained(protocol, variant, runs)
+    number, validation = choose(args, protocol, variant)
+    members = scoring.members_of(protocol, variant, number)
+    runs = [Path(args.output, protocol, v, f"seed{s}_all") for v, s in members]
+    model = trained(protocol, members, runs)
     recordings = evaluate.load_once(protocol, variant.endswith("_causal"), args.data)
-    of_seeds = scoring.read_runs(args.output, protocol, variant, folds=False)
-    predictions = scoring.mean_of([of_seeds[seed] for seed in seeds])
+    models = scoring.read_models(args.output, protocol, variant, folds=False)
+    predictions = models[number]
     released = evaluate.metrics(protocol, variant, predictions, recordings)
     predictions = scoring.in_consensus(predictions, recordings, protocol, variant)
     classes, part = data.classes_of(protocol), scoring.held_out(protocol)
@@ -79,10 +80,10 @@ def release(name, args):
         protocol=protocol,
         variant=variant,
         classes=classes,
-        seeds=seeds,
-        chosen=chosen,
+        members=members,
+        chosen=validation is not None and validation["accuracy"]["n"] > 1,
         models=len(scores[variant]),
-        run=scoring.read_json(runs[0] / "run.json"),
+        runs=[scoring.read_json(run / "run.json") for run in runs],
         metrics=scoring.summarise(list(scores[variant].values())),
         released=released,
         validation=validation,
@@ -117,7 +118,7 @@ def release(name, args):
     write_rows(args.zoo, protocol, measured, {variant: found.released})
     if found.aami5:
         write_rows(args.zoo, "random_aami5", found.aami5)
-    print(f"{name}: seeds {seeds} released in {folder}")
+    print(f"{name}: {found.which} released in {folder}")
 
 
 def baselines_of(variant):
@@ -137,7 +138,7 @@ def revise_card(folder, model, found):
     pairs = zip(kept, model.get_weights(), strict=True)
     if not all(np.array_equal(ours, theirs) for ours, theirs in pairs):
         raise SystemExit(
-            f"The weights in {folder} must be those of seeds {found.seeds}. Received: "
+            f"The weights in {folder} must be those of {found.which}. Received: "
             "others. Leave out --card to release these."
         )
     new = metadata(found)
@@ -192,43 +193,42 @@ def aami5_summaries(args, protocol, variants):
     return summaries(scores_of(args, "random_aami5", variants), variants)
 
 
-def trained(protocol, variant, runs):
+def trained(protocol, members, runs):
     """The model of one run, or the ensemble of several."""
-    members = []
-    for run in runs:
-        member = evaluate.build(protocol, variant)
-        member.load_weights(run / "model.weights.h5")
-        members.append(member)
-    model = members[0]
-    if len(members) > 1:
-        model = BeatEnsemble(members, name="beat_ensemble")
-        model.preprocessor = members[0].preprocessor
-    model.consensus = architecture.consensus(variant, protocol)
+    networks = []
+    for (variant, _), run in zip(members, runs, strict=True):
+        network = evaluate.build(protocol, variant)
+        network.load_weights(run / "model.weights.h5")
+        networks.append(network)
+    model = networks[0]
+    if len(networks) > 1:
+        special = scoring.specialists(members)
+        model = BeatEnsemble(networks, specialists=special, name="beat_ensemble")
+        model.preprocessor = networks[0].preprocessor
+    model.consensus = architecture.consensus(members[0][0], protocol)
     return model
 
 
 def choose(args, protocol, variant):
-    """The seeds that are released, whether there was a choice, and the validation.
+    """Number of the model that is released, and the validation of all.
 
-    They are those with the best macro-F1 over N, S, V in the folds of DS1, or the
-    first ones where no more were validated than are needed.
+    It is the one with the best macro-F1 over N, S, V in the folds of DS1, or the first
+    where none was validated.
     """
-    first = scoring.seeds_of(protocol, variant, 0)
     if protocol != "interpatient":
-        return first, False, None
+        return 0, None
     recordings = data.load(protocol, None, args.data, mitbih.DS1)
-    trained_seeds = scoring.read_runs(args.output, protocol, variant, folds=False)
-    runs = scoring.read_runs(args.output, protocol, variant, folds=True)
+    there = scoring.read_models(args.output, protocol, variant, folds=False)
+    validated = scoring.read_models(args.output, protocol, variant, folds=True)
     scores = {
-        seed: scoring.score_model(p, recordings, protocol, variant)
-        for seed, p in runs.items()
-        if set(mitbih.DS1) <= set(p) and seed in trained_seeds
+        number: scoring.score_model(p, recordings, protocol, variant)
+        for number, p in validated.items()
+        if set(mitbih.DS1) <= set(p) and number in there
     }
-    validation = scoring.summarise(list(scores.values())) if scores else None
-    if len(scores) <= len(first):
-        return first, False, validation
-    best = sorted(scores, key=lambda s: scores[s]["macro_f1_nsv"], reverse=True)
-    return sorted(best[: len(first)]), True, validation
+    if not scores:
+        return 0, None
+    best = max(scores, key=lambda number: scores[number]["macro_f1_nsv"])
+    return best, scoring.summarise(list(scores.values()))
 
 
 def golden_beats(model, recordings):

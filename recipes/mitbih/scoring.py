@@ -9,40 +9,78 @@ import data
 import numpy as np
 
 from keras_mmfusion.metrics import beat_metrics
+from keras_mmfusion.models._specialists import DecidedMean
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
 
-# Models of as many seeds each: the mean of their probabilities, see `BeatEnsemble`.
+# Models of as many seeds each, see `BeatEnsemble`.
 MEMBERS = {"interpatient": 3}
 # What is no network, see `linear.py`, and has no seeds.
 LINEAR = "linear"
 
 
-def seeds_of(protocol, variant, number):
-    """Seeds of the members of model `number`; without ensembles this is the seed."""
+def has_specialist(protocol, variant):
+    """Whether one member of such a model decides about V alone."""
+    if protocol not in MEMBERS or _is_single(variant):
+        return False
+    # What a specialist is for was not tried with the past only.
+    return not architecture.parse(variant).causal
+
+
+def members_of(protocol, variant, number):
+    """Model `number` as a list of variant and seed of each member."""
+    special = has_specialist(protocol, variant)
+    if protocol not in MEMBERS or _is_single(variant):
+        return [(variant, number)]
+    common = MEMBERS[protocol] - special
+    members = [(variant, common * number + i) for i in range(common)]
+    return members + [(f"{variant}_specialist", number)] * special
+
+
+def _is_single(variant):
     # Of the leads, single models: what is compared there are fusions.
-    single = variant.startswith("leads_") or variant == LINEAR
-    members = 1 if single else MEMBERS.get(protocol, 1)
-    return list(range(number * members, (number + 1) * members))
+    return (
+        variant.startswith("leads_")
+        or variant == LINEAR
+        or variant.endswith("_specialist")
+    )
+
+
+def seeds_of(protocol, variant, number):
+    """Seeds of this variant, not of specialists beside it, in model `number`."""
+    return [s for name, s in members_of(protocol, variant, number) if name == variant]
 
 
 def read_models(output, protocol, variant, folds):
     """`{number: {record: probabilities}}` of the models whose members are all there."""
-    runs = read_runs(output, protocol, variant, folds)
+    runs = {
+        name: read_runs(output, protocol, name, folds)
+        for name, _ in members_of(protocol, variant, 0)
+    }
     models = {}
-    for number in range(max(runs, default=-1) + 1):
-        members = [runs.get(seed) for seed in seeds_of(protocol, variant, number)]
-        if all(members):
-            models[number] = mean_of(members)
+    for number in range(max(runs[variant], default=-1) + 1):
+        members = members_of(protocol, variant, number)
+        said = [runs[name].get(seed) for name, seed in members]
+        if all(said):
+            models[number] = together(said, specialists(members), protocol)
     return models
 
 
-def mean_of(members):
+def specialists(members):
+    """Which of these members decide about which class, as `BeatEnsemble` takes it."""
+    chosen = [i for i, (name, _) in enumerate(members) if name.endswith("_specialist")]
+    return {architecture.SPECIALTY: chosen} if chosen and len(members) > 1 else {}
+
+
+def together(members, specialists, protocol):
     """`{record: probabilities}`: what an ensemble of these members says."""
+    classes = data.classes_of(protocol)
+    numbers = {classes.index(name): of for name, of in specialists.items()}
+    mean = DecidedMean(numbers, len(members), len(classes))
     names = set.intersection(*(set(member) for member in members))
     return {
-        name: np.mean([member[name] for member in members], axis=0)
+        name: np.asarray(mean([member[name] for member in members]))
         for name in sorted(names)
     }
 
@@ -175,9 +213,10 @@ def validation_table(output, protocol, recordings, causal=False):
                 scores = [
                     score_model(p, recordings, protocol, folder.name) for p in complete
                 ]
-                members = len(seeds_of(protocol, folder.name, 0))
+                members = len(members_of(protocol, folder.name, 0))
                 name = label or f"{folder.name} x {members}"
-                rows.append((name, summarise(scores)))
+                if label or members > 1:
+                    rows.append((name, summarise(scores)))
     return rows
 
 

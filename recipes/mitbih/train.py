@@ -19,7 +19,7 @@ import ectopic_rich
 import keras
 import numpy as np
 import pretrain
-from scoring import seeds_of
+from scoring import has_specialist, seeds_of
 
 from keras_mmfusion.datasets import mitbih
 from keras_mmfusion.models import FUSIONS
@@ -64,14 +64,13 @@ def run(args, recordings, preprocessor, seed, fold):
     training, validation = split(args.protocol, recordings, fold)
     if args.protocol == "interpatient":
         recorded = list(training)
-        for simulated in (ectopic_rich, atrial_arrhythmia):
+        # Simulated are S and N beats: they say nothing of how V beats differ.
+        for simulated in () if args.specialist else (ectopic_rich, atrial_arrhythmia):
             training += simulated.for_training(recorded, preprocessor, seed)
         validation += ectopic_rich.for_validation(validation, preprocessor)
     classes = data.classes_of(args.protocol)
     keras.utils.set_random_seed(seed)
-    model = architecture.build(
-        classes, variant.fusion, variant.modalities, variant.causal
-    )
+    model = architecture.build(classes, variant)
     epochs = max(args.steps // STEPS_PER_EPOCH, 1)
     sampler = data.SegmentSampler(
         training,
@@ -117,7 +116,8 @@ def run(args, recordings, preprocessor, seed, fold):
             f"--fusion {args.fusion} --steps {args.steps}"
             + (" --leads" if args.leads else "")
             + (" --pretrain" if args.pretrain else "")
-            + (" --causal" if args.causal else ""),
+            + (" --causal" if args.causal else "")
+            + (" --specialist" if args.specialist else ""),
             "settings": resuming.settings(args, *OPTIONS),
             "commit": common.commit(),
             "backend": keras.backend.backend(),
@@ -133,7 +133,8 @@ def run(args, recordings, preprocessor, seed, fold):
 def name_of(args):
     """Of the variant, see `architecture`."""
     front, back = "leads_" * args.leads, "_pretrained" * args.pretrain
-    return f"{front}{args.fusion}{back}{'_causal' * args.causal}"
+    back += "_causal" * args.causal + "_specialist" * args.specialist
+    return f"{front}{args.fusion}{back}"
 
 
 def split(protocol, recordings, fold):
@@ -182,6 +183,11 @@ def parse_arguments(argv=None):
         "--pretrain", action="store_true", help="reconstruct first (stage 1)"
     )
     parser.add_argument("--causal", action="store_true", help="use the past only")
+    parser.add_argument(
+        "--specialist",
+        action="store_true",
+        help=f"the member of an ensemble that decides about {architecture.SPECIALTY}",
+    )
     parser.add_argument("--seeds", type=int, nargs="+", help="default: five models")
     parser.add_argument("--folds", action="store_true", help="validate inside DS1")
     parser.add_argument("--steps", type=int, help="training steps in all")
@@ -197,10 +203,15 @@ def parse_arguments(argv=None):
     args = parser.parse_args(argv)
     args.records = None
     args.steps = args.steps or STEPS[args.protocol]
+    if args.specialist and not (
+        has_specialist(args.protocol, name_of(args).removesuffix("_specialist"))
+    ):
+        parser.error(
+            "--specialist is for the views of both leads under the protocol "
+            "interpatient, without --leads, --pretrain and --causal."
+        )
     if args.seeds is None:
-        # Folds are scored seed by seed, what is released in ensembles.
-        members = len(seeds_of(args.protocol, name_of(args), 0))
-        args.seeds = range(5 if args.folds else 5 * members)
+        args.seeds = range(5 * len(seeds_of(args.protocol, name_of(args), 0)))
     if args.smoke:
         args.steps, args.batch_size, args.seeds = 4, 4, [0]
         args.records = ["119", "208", "209", "220", "222", "213"]

@@ -77,7 +77,9 @@ def test_smoke_run(runs, fold, records):
         assert list(scored) == [records, *rich]
     assert probabilities.shape[1] == 4 and len(probabilities) > 1000
     assert_close(probabilities.sum(axis=1), np.ones(len(probabilities)))
-    model = architecture.build(data.classes_of("interpatient"), "rhythm", ("rhythm",))
+    model = architecture.build(
+        data.classes_of("interpatient"), architecture.parse("rhythm")
+    )
     before = model.get_layer("head").get_weights()[0]
     model.load_weights(folder / "model.weights.h5")
     assert np.abs(model.get_layer("head").get_weights()[0] - before).max() > 1e-4
@@ -90,7 +92,7 @@ def test_smoke_run(runs, fold, records):
 def arguments(output, fusion="rhythm", steps=4):
     return argparse.Namespace(
         protocol="interpatient", fusion=fusion, causal=False, output=str(output),
-        leads=False, pretrain=False, steps=steps, batch_size=4, learning_rate=2e-3,
+        leads=False, pretrain=False, specialist=False, steps=steps, batch_size=4, learning_rate=2e-3,
         tensorboard=False, quiet=True, workers=1, steps_per_execution=1,
         devices=1, process=0,
     )  # fmt: skip
@@ -107,11 +109,12 @@ def test_complete_runs_are_skipped(runs, capsys):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("atd", ("atd", architecture.MODALITIES, False, False)),
-        ("shape", ("shape", ("shape",), False, False)),
-        ("step_causal", ("step", architecture.MODALITIES, True, False)),
-        ("leads_lead_2", ("lead_2", ("lead_2",), False, False)),
-        ("leads_tfn_pretrained", ("tfn", architecture.LEADS, False, True)),
+        ("atd", ("atd", architecture.MODALITIES, False, False, False)),
+        ("atd_specialist", ("atd", architecture.MODALITIES, False, False, True)),
+        ("shape", ("shape", ("shape",), False, False, False)),
+        ("step_causal", ("step", architecture.MODALITIES, True, False, False)),
+        ("leads_lead_2", ("lead_2", ("lead_2",), False, False, False)),
+        ("leads_tfn_pretrained", ("tfn", architecture.LEADS, False, True, False)),
     ],
 )
 def test_names_of_variants(name, expected):
@@ -172,7 +175,7 @@ def test_stage_1_is_what_the_classifier_begins_with(tmp_path):
     sampler = data.SegmentSampler(
         [recording], architecture.LEADS, 4, architecture.SEGMENT, 2, 2, seed=0
     )
-    model = architecture.build(tuple("NSVF"), "concat", architecture.LEADS)
+    model = architecture.build(tuple("NSVF"), architecture.parse("leads_concat"))
     before = {layer.name: layer.get_weights() for layer in model.layers}
     _, errors = pretrain.pretrain(model, sampler, tmp_path, arguments(tmp_path))
     assert set(errors) == {"loss", "lead_1_loss", "lead_2_loss", "rhythm_loss"}
