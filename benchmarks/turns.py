@@ -138,15 +138,17 @@ def serve(about, calls):
     os.dup2(2, 1)  # What libraries print is no answer.
     print(json.dumps(about), file=answers, flush=True)
     for line in sys.stdin:
-        do, name, number = json.loads(line)
-        if do == "time":
-            answer = clock(calls[name], number)
-        elif do == "memory":
-            answer = peak_memory(calls[name])
-        else:
-            numbers = np.asarray(calls[name]()).reshape(-1)[:number]
-            answer = [float(value) for value in numbers]
-        print(json.dumps(answer), file=answers, flush=True)
+        found = answer(calls, *json.loads(line))
+        print(json.dumps(found), file=answers, flush=True)
+
+
+def answer(calls, do, name, number):
+    if do == "time":
+        return clock(calls[name], number)
+    if do == "memory":
+        return peak_memory(calls[name])
+    numbers = np.asarray(calls[name]()).reshape(-1)[:number]
+    return [float(value) for value in numbers]
 
 
 def clock(call, number):
@@ -252,8 +254,8 @@ def megabytes(size):
     return "" if size is None else f"{size / 1e6:.1f}"
 
 
-def writer(fields, file=sys.stdout):
-    """A `csv.DictWriter` that has written its header."""
-    result = csv.DictWriter(file, fields, restval="", lineterminator="\n")
+def writer(fields, file=None):
+    """A `csv.DictWriter` that has written its header, by itself to where is printed."""
+    result = csv.DictWriter(file or sys.stdout, fields, restval="", lineterminator="\n")
     result.writeheader()
     return result

@@ -1,9 +1,14 @@
-"""The scripts in benchmarks/ run and print what makes sense. No time is judged."""
+"""The scripts in benchmarks/ run and print what makes sense. No time is judged.
 
+What they start processes for is done in this one: thirty would each import a backend.
+`test_a_process_answers` is of a real one, `test_streaming` of real ones of a script.
+"""
+
+import contextlib
 import csv
 import importlib
 import io
-import subprocess
+import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +17,7 @@ import keras
 import numpy as np
 import pytest
 from backends import once
+from import_pyts import import_pyts
 
 ROOT = Path(__file__).resolve().parents[1]
 BACKEND = keras.backend.backend()
@@ -40,13 +46,89 @@ def load(name):
     return importlib.import_module(name)
 
 
-def printed(script, *arguments):
+@pytest.fixture
+def printed(monkeypatch):
     """Rows of a smoke run on the backend of this test."""
-    command = [sys.executable, str(ROOT / "benchmarks" / script), "--smoke"]
-    command += ["--backends", BACKEND, *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr[-2000:]
-    return list(csv.DictReader(io.StringIO(result.stdout)))
+    turns = load("turns")
+
+    class Inside(turns.Worker):
+        """A worker without a process; all that goes to and fro is still JSON."""
+
+        about = None
+
+        def __init__(self, script, case, backend, threads, memory=False):
+            assert backend in (BACKEND, "numpy")
+            self.case, self._arguments = case, (script, case, backend, threads)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(turns, "serve", self._serve)
+                main(Path(script).stem, "--here", json.dumps(case))
+
+        def _serve(self, about, calls):
+            self.about, self._calls = json.loads(json.dumps(about)), calls
+
+        def send(self, do, name, number=1):
+            self._answer = json.dumps(turns.answer(self._calls, do, name, number))
+
+        def ask(self, do, name, number=1):
+            self.send(do, name, number)
+            return self.answer()
+
+        def answer(self):
+            return json.loads(self._answer)
+
+        def close(self):
+            del self._calls
+
+    def main(name, *arguments):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", [name, *arguments])
+            assert not load(name).main()
+
+    def run(script, *arguments):
+        with contextlib.redirect_stdout(io.StringIO()) as output:
+            main(script, "--smoke", "--backends", BACKEND, *arguments)
+        return list(csv.DictReader(io.StringIO(output.getvalue())))
+
+    monkeypatch.setattr(turns, "Worker", Inside)
+    # All threads keep what they have for the tests that come after.
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr(turns, "pin", lambda: None)
+    if BACKEND == "torch":
+        monkeypatch.setattr("torch.set_num_threads", lambda number: None)
+    return run
+
+
+SERVER = """
+import sys
+import numpy as np
+import turns
+assert sys.argv[1:] == ["--here", '{"a": [1]}'], "not asked for"
+def call():
+    print("no answer")
+    return np.ones(8_000_000)
+turns.serve({"parameters": 7}, {"call": call})
+"""
+
+
+@once
+def test_a_process_answers(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "benchmarks"))
+    turns = load("turns")
+    script = tmp_path / "server.py"
+    script.write_text(SERVER, encoding="utf-8")
+    with turns.Worker(script, {"a": [1]}, "jax", 1) as worker:
+        assert worker.about == {"parameters": 7}
+        assert worker.ask("output", "call", 3) == [1.0, 1.0, 1.0]
+        worker.send("time", "call", 2)
+        times = worker.answer()
+        assert all(times[clock] > 0 for clock in turns.CLOCKS)
+        assert worker.for_memory() is worker
+        (size,) = turns.memory([worker], ["call"])
+        assert size["call"] is None or 63e6 < size["call"] < 72e6
+    assert worker.process.returncode == 0
+    failed = turns.Worker(script, {"a": [2]}, "jax", 1)
+    with failed, pytest.raises(RuntimeError, match="ended with exit code 1"):
+        _ = failed.about
 
 
 def check_times(row):
@@ -61,13 +143,13 @@ def check_times(row):
 
 
 @once
-def test_fusions(tmp_path):
+def test_fusions(tmp_path, printed):
     pytest.importorskip("torch")
     (tmp_path / "model.py").write_text(MODEL, encoding="utf-8")
     fusions = load("fusions")
     dim = fusions.SMOKE["features"]
     arguments = ("--fusions", "lmf", "attention", "--peer", str(tmp_path))
-    rows = printed("fusions.py", *arguments)
+    rows = printed("fusions", *arguments)
     keys = [(row["fusion"], row["call"], row["clock"]) for row in rows]
     calls, clocks = ("forward", "step"), ("wall", "cpu")
     names = ("lmf", "attention")
@@ -101,9 +183,9 @@ def test_all_fusions_are_measured():
 
 
 @once
-def test_search():
+def test_search(printed):
     """Ours finds what scikit-learn finds, or there are no rows."""
-    rows = printed("search.py")
+    rows = printed("search")
     found = {(row["call"], row["backend"]) for row in rows}
     assert found == {
         ("vectors, 1", "numpy"),
@@ -137,8 +219,8 @@ def test_what_is_no_checkout_is_refused(tmp_path):
 
 
 @once
-def test_cascade():
-    rows = printed("cascade.py")
+def test_cascade(printed):
+    rows = printed("cascade")
     beside = [row for row in rows if row["case"] == "beside MulT"]
     assert [(row["call"], row["clock"]) for row in beside] == [
         (call, clock) for call in ("forward", "step") for clock in ("wall", "cpu")
@@ -161,9 +243,9 @@ def test_cascade():
 
 
 @once
-def test_pictures():
-    pytest.importorskip("pyts")
-    rows = printed("pictures.py", "--pictures", "MTF, small")
+def test_pictures(printed):
+    import_pyts()
+    rows = printed("pictures", "--pictures", "MTF, small")
     assert [(row["picture"], row["clock"]) for row in rows] == [
         ("MTF, small", clock) for clock in ("wall", "cpu")
     ]
@@ -173,9 +255,9 @@ def test_pictures():
 
 
 @once
-def test_conv_lstm():
+def test_conv_lstm(printed):
     """Each is seen to give the numbers of the reference, or the script ends."""
-    rows = printed("conv_lstm.py", "--inputs", "image and sound")
+    rows = printed("conv_lstm", "--inputs", "image and sound")
     names = ("ConvLSTMFusion", "ConvLSTMFusion, unrolled", "ConvLSTM2D, unrolled")
     measured = [("3", call, name) for call in ("forward", "step") for name in names]
     measured += [("4", call, names[0]) for call in ("forward", "step")]
@@ -199,8 +281,8 @@ def test_conv_lstm():
 
 
 @once
-def test_forecasting():
-    rows = printed("forecasting.py", "--columns", "1")
+def test_forecasting(printed):
+    rows = printed("forecasting", "--columns", "1")
     assert [(r["columns"], r["call"], r["model"], r["clock"]) for r in rows] == [
         ("1", call, model, clock)
         for call in ("forward", "step")
@@ -218,9 +300,9 @@ def test_forecasting():
 
 
 @once
-def test_attention_memory():
+def test_attention_memory(printed):
     module = load("attention_memory")
-    rows = printed("attention_memory.py")
+    rows = printed("attention_memory")
     assert [(row["call"], int(row["steps"])) for row in rows] == [
         (call, steps) for call in ("forward", "step") for steps in module.SMOKE
     ]

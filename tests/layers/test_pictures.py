@@ -1,16 +1,11 @@
 """Recurrence plots, Markov transition fields, folded periods; pyts for all pictures."""
 
-import importlib.util
-import json
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
 from backends import gradients, run
 from harness import assert_close, check_layer, numbers
+from import_pyts import import_pyts
 
 from keras_mmfusion.layers import (
     GramianAngularField,
@@ -74,40 +69,18 @@ for size, steps in ((None, 20), (7, 20), (22, 30), (48, 96)):
             {"image_size": size or 1.0, "method": method},
             steps,
         )
-PYTS = """
-import json, sys, numpy as np, pyts.image
-arrays = dict(np.load(sys.argv[1]))
-for name, (cls, arguments) in json.loads(sys.argv[3]).items():
-    layer = getattr(pyts.image, cls)(**arguments)
-    x = arrays[name]
-    arrays[name] = np.stack([layer.transform(x[..., c]) for c in (0, 1)], axis=-1)
-np.savez(sys.argv[2], **arrays)
-"""
 
 
 def series(name):
     return numbers(1, 3, CASES[name][3], 2, seed=len(name))[0]
 
 
-@pytest.fixture(scope="module")
-def from_pyts(tmp_path_factory):
-    """The pictures pyts makes, in a process of its own: numba compiles for a minute."""
-    if importlib.util.find_spec("pyts") is None:
-        pytest.skip("needs pyts: pip install pyts")
-    folder = tmp_path_factory.mktemp("pyts")
-    np.savez(folder / "in.npz", **{name: series(name) for name in CASES})
-    wanted = json.dumps({name: case[1:3] for name, case in CASES.items()})
-    subprocess.run(
-        [sys.executable, "-c", PYTS, folder / "in.npz", folder / "out.npz", wanted],
-        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
-        check=True,
-    )
-    return dict(np.load(folder / "out.npz"))
-
-
 @pytest.mark.parametrize("name", CASES)
-def test_equals_pyts(from_pyts, name):
-    assert_close(run(CASES[name][0], series(name)), from_pyts[name], 1e-5)
+def test_equals_pyts(name):
+    layer, cls, arguments, _ = CASES[name]
+    theirs, x = getattr(import_pyts(), cls)(**arguments), series(name)
+    expected = np.stack([theirs.transform(x[..., c]) for c in (0, 1)], axis=-1)
+    assert_close(run(layer, x), expected, 1e-5)
 
 
 LAYERS = {
