@@ -27,6 +27,9 @@ def main(argv=None):
     parser.add_argument(
         "--consensus", metavar="VARIANT", help="compare settings of its consensus"
     )
+    parser.add_argument(
+        "--ensembles", metavar="VARIANT", help="compare what to make of its networks"
+    )
     parser.add_argument("--output", default="runs/mitbih")
     args = parser.parse_args(argv)
     preprocessor = BeatPreprocessor(causal=args.causal)
@@ -40,9 +43,38 @@ def main(argv=None):
         groups[name] = [r for r in simulated if f" {kind} " in r.name]
     for name, group in groups.items():
         print(f"{name}:")
-        scoring.print_table(
-            scoring.validation_table(args.output, "interpatient", group, args.causal)
-        )
+        if args.ensembles:
+            table = ensembles(args.output, args.ensembles, group)
+        else:
+            table = scoring.validation_table(
+                args.output, "interpatient", group, args.causal
+            )
+        scoring.print_table(table)
+
+
+def ensembles(output, variant, recordings):
+    """Ways to put networks together; of each, models that share none."""
+    protocol = "interpatient"
+    runs, specialists = (
+        scoring.read_runs(output, protocol, name, folds=True)
+        for name in (variant, f"{variant}_specialist")
+    )
+    pairs = [[runs.get(2 * n), runs.get(2 * n + 1)] for n in range(len(runs) // 2)]
+    threes = [[runs.get(3 * n + i) for i in range(3)] for n in range(len(runs) // 3)]
+    mixed = [[*pair, specialists.get(n)] for n, pair in enumerate(pairs)]
+    kinds = {
+        "three": (threes, {}),
+        "two": (pairs, {}),
+        f"two and {architecture.SPECIALTY}": (mixed, {architecture.SPECIALTY: [2]}),
+        "their mean": (mixed, {}),
+    }
+    rows = []
+    for name, (models, special) in kinds.items():
+        said = [scoring.together(m, special, protocol) for m in models if all(m)]
+        scores = [scoring.score_model(p, recordings, protocol, variant) for p in said]
+        if scores:
+            rows.append((name, scoring.summarise(scores)))
+    return rows
 
 
 def compare(output, variant, recordings):

@@ -113,6 +113,11 @@ def test_validation_and_evaluation(made, monkeypatch, capsys):
     for cell, of in ((rows[2][2], seeds), (rows[3][4], models)):
         mean = np.mean([one["accuracy"] for one in of])
         assert float(cell) == pytest.approx(mean, abs=1e-4)
+    validate.main([*output, "--ensembles", "atd"])
+    lines = capsys.readouterr().out.splitlines()
+    (with_v,) = (line.split() for line in lines[:6] if line.startswith("two and V"))
+    mean = np.mean([of["accuracy"] for of in models])
+    assert with_v[3] == "2" and float(with_v[4]) == pytest.approx(mean, abs=1e-4)
     assert not list(runs.glob("*/*/test.npz")), "it has looked at the held-out beats"
 
     evaluate.main(output)
