@@ -32,6 +32,16 @@ pin_worker()
 if os.environ.get("KERAS_BACKEND"):
     import keras
 
+    _delete = keras.Layer.__delattr__
+
+    def _delete_without_collecting(self, name):
+        """Keras collects garbage for each kernel that is quantised, half a second."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(gc, "collect", lambda: 0)
+            _delete(self, name)
+
+    keras.Layer.__delattr__ = _delete_without_collecting
+
 
 def pytest_configure(config):
     # Layers that cannot be quantised say so, and numpy 2 dislikes how Keras copies.
