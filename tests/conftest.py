@@ -55,6 +55,8 @@ def pytest_collection_finish():
     keras.utils.set_random_seed(0)
     gc.collect()
     gc.freeze()
+    # Tracing makes and drops objects by the ten thousand: look for garbage less often.
+    gc.set_threshold(10_000)
 
 
 def pytest_report_header():
