@@ -11,9 +11,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-import keras
+# Keras would import it late, for as long as all that is done here takes.
+sys.modules["tensorflow"] = None
 
-from keras_mmfusion import presets
+import keras  # noqa: E402
+
+from keras_mmfusion import presets  # noqa: E402
 
 
 def main(folder, preset, address):

@@ -13,15 +13,18 @@ import signal
 import sys
 from pathlib import Path
 
-import keras
-import numpy as np
+# Keras would import it late, for as long as all that is done here takes.
+sys.modules["tensorflow"] = None
 
-from keras_mmfusion import presets
-from keras_mmfusion.presets import _download, _save
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+
+from keras_mmfusion import presets  # noqa: E402
+from keras_mmfusion.presets import _download, _save  # noqa: E402
 
 
 def main(task, *args):
-    # What Keras imports late, it imports before the children come: TensorFlow.
+    # What Keras imports late, it imports before the children come.
     keras.saving.serialize_keras_object(model(0.0))
     if task == "save":
         for point in POINTS:
