@@ -4,10 +4,12 @@ import subprocess
 import sys
 
 import pytest
+from backends import once
 
 from keras_mmfusion import __version__, cli
 from keras_mmfusion.cli import _backend
 
+pytestmark = once
 HEAVY = ("keras", "wfdb", "matplotlib", "scipy", "pandas")
 
 
