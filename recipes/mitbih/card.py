@@ -90,8 +90,9 @@ def _kind(facts):
     if number == 1:
         return f"a {causal}`BeatClassifier`"
     text = f"a `BeatEnsemble` of {number} {causal}`BeatClassifier`s"
-    if any(variant.endswith("_specialist") for variant, _ in facts.members):
-        text += f", one of which decides about {architecture.SPECIALTY} alone,"
+    special = sum(variant.endswith("_specialist") for variant, _ in facts.members)
+    if special:
+        text += f", {special} of which decide about {architecture.SPECIALTY} only,"
     return text
 
 

@@ -95,7 +95,7 @@ class Facts:
         special = [str(s) for v, s in self.members if v.endswith("_specialist")]
         text = f"seed{'s' * (len(common) > 1)} {', '.join(common)}"
         if special:
-            text += f" and, for {architecture.SPECIALTY}, {', '.join(special)}"
+            text += f" and, for {architecture.SPECIALTY} alone, {', '.join(special)}"
         return text
 
     @property

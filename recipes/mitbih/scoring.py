@@ -14,14 +14,16 @@ from keras_mmfusion.models._specialists import DecidedMean
 sys.path.append(str(Path(__file__).parents[1]))
 import common
 
-# Models of as many seeds each, see `BeatEnsemble`.
+# Models of as many members each, see `BeatEnsemble`, and how many of them decide about
+# V alone.
 MEMBERS = {"interpatient": 3}
+SPECIALISTS = 2
 # What is no network, see `linear.py`, and has no seeds.
 LINEAR = "linear"
 
 
 def has_specialist(protocol, variant):
-    """Whether one member of such a model decides about V alone."""
+    """Whether members of such a model decide about V alone."""
     if protocol not in MEMBERS or _is_single(variant):
         return False
     # What a specialist is for was not tried with the past only.
@@ -30,12 +32,14 @@ def has_specialist(protocol, variant):
 
 def members_of(protocol, variant, number):
     """Model `number` as a list of variant and seed of each member."""
-    special = has_specialist(protocol, variant)
     if protocol not in MEMBERS or _is_single(variant):
         return [(variant, number)]
+    special = SPECIALISTS * has_specialist(protocol, variant)
     common = MEMBERS[protocol] - special
-    members = [(variant, common * number + i) for i in range(common)]
-    return members + [(f"{variant}_specialist", number)] * special
+    return [
+        *((variant, common * number + i) for i in range(common)),
+        *((f"{variant}_specialist", special * number + i) for i in range(special)),
+    ]
 
 
 def _is_single(variant):
@@ -48,8 +52,9 @@ def _is_single(variant):
 
 
 def seeds_of(protocol, variant, number):
-    """Seeds of this variant, not of specialists beside it, in model `number`."""
-    return [s for name, s in members_of(protocol, variant, number) if name == variant]
+    """Seeds of this variant, not of those beside it, in model `number`."""
+    whole = members_of(protocol, variant.removesuffix("_specialist"), number)
+    return [seed for name, seed in whole if name == variant]
 
 
 def read_models(output, protocol, variant, folds):

@@ -186,7 +186,7 @@ def parse_arguments(argv=None):
     parser.add_argument(
         "--specialist",
         action="store_true",
-        help=f"the member of an ensemble that decides about {architecture.SPECIALTY}",
+        help=f"members of an ensemble that decide about {architecture.SPECIALTY} alone",
     )
     parser.add_argument("--seeds", type=int, nargs="+", help="default: five models")
     parser.add_argument("--folds", action="store_true", help="validate inside DS1")

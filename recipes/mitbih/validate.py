@@ -53,24 +53,27 @@ def main(argv=None):
 
 
 def ensembles(output, variant, recordings):
-    """Ways to put networks together; of each, models that share none."""
-    protocol = "interpatient"
-    runs, specialists = (
+    """Ways to put three networks together; of each, models that share none."""
+    protocol, decides = "interpatient", architecture.SPECIALTY
+    common, special = (
         scoring.read_runs(output, protocol, name, folds=True)
         for name in (variant, f"{variant}_specialist")
     )
-    pairs = [[runs.get(2 * n), runs.get(2 * n + 1)] for n in range(len(runs) // 2)]
-    threes = [[runs.get(3 * n + i) for i in range(3)] for n in range(len(runs) // 3)]
-    mixed = [[*pair, specialists.get(n)] for n, pair in enumerate(pairs)]
-    kinds = {
-        "three": (threes, {}),
-        "two": (pairs, {}),
-        f"two and {architecture.SPECIALTY}": (mixed, {architecture.SPECIALTY: [2]}),
-        "their mean": (mixed, {}),
+    ways = {
+        "3": (lambda n: [common.get(3 * n + i) for i in range(3)], {}),
+        f"2, {decides} 1": (
+            lambda n: [common.get(2 * n), common.get(2 * n + 1), special.get(n)],
+            {decides: [2]},
+        ),
+        f"1, {decides} 2": (
+            lambda n: [common.get(n), special.get(2 * n), special.get(2 * n + 1)],
+            {decides: [1, 2]},
+        ),
     }
     rows = []
-    for name, (models, special) in kinds.items():
-        said = [scoring.together(m, special, protocol) for m in models if all(m)]
+    for name, (members_of, specialists) in ways.items():
+        models = [m for m in map(members_of, range(len(common))) if all(m)]
+        said = [scoring.together(m, specialists, protocol) for m in models]
         scores = [scoring.score_model(p, recordings, protocol, variant) for p in said]
         if scores:
             rows.append((name, scoring.summarise(scores)))

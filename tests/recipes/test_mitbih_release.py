@@ -21,7 +21,7 @@ architecture, card, detected, evaluate, release, scoring, train, validate = (
 )
 DS1, LOAD = mitbih.DS1, mitbih.load_mitbih
 LEARNED, HELD_OUT, BEATS = ("223", "118"), ("208", "209"), 400
-V = 2  # Of N, S, V, F: the class that the third of each three decides about.
+V = 2  # Of N, S, V, F: the class that two of each three decide about.
 KEYS = ("accuracy", "macro_f1", "macro_f1_nsv", "kappa", "j_kappa")
 
 
@@ -55,10 +55,11 @@ def made(tmp_path_factory):
         found = [(r, replace(r, symbols=None)) for r in few_beats(HELD_OUT)]
         patch.setattr(detected, "_detected", lambda *_: found)
         for part in ([], ["--folds"]):
-            train.main([*fit, "atd", "--seeds", "0", "1", "2", "3", *part])
-            train.main([*fit, "atd", "--seeds", "0", "1", "--specialist", *part])
-        train.main([*fit, "rhythm", "--seeds", "0", "1"])
-        train.main([*fit, "rhythm", "--seeds", "0", "--specialist"])
+            train.main([*fit, "atd", "--seeds", "0", "1", *part])
+            four = ["--seeds", "0", "1", "2", "3"]
+            train.main([*fit, "atd", "--specialist", *four, *part])
+        train.main([*fit, "rhythm", "--seeds", "0"])
+        train.main([*fit, "rhythm", "--seeds", "0", "1", "--specialist"])
         yield output, runs / "interpatient", zoo / "atd_mitbih"
 
 
@@ -87,14 +88,16 @@ def predictions(runs, seed, part, variant="atd"):
 
 
 def of_model(runs, number, part, names):
-    """Metrics of an ensemble, by hand: two seeds, and a specialist for V."""
-    one, two = (predictions(runs, 2 * number + i, part) for i in range(2))
-    special = predictions(runs, number, part, "atd_specialist")
+    """Metrics of an ensemble, by hand: one seed, and two specialists for V."""
+    common = predictions(runs, number, part)
+    one, two = (
+        predictions(runs, 2 * number + i, part, "atd_specialist") for i in range(2)
+    )
     said = {}
     for name in names:
-        mean = (one[name] + two[name]) / 2
-        ventricular = special[name][:, V]
-        said[name] = mean * ((1 - ventricular) / (1 - mean[:, V]))[:, None]
+        ventricular = (one[name][:, V] + two[name][:, V]) / 2
+        left = (1 - ventricular) / (1 - common[name][:, V])
+        said[name] = common[name] * left[:, None]
         said[name][:, V] = ventricular
     return measured(said, names)
 
@@ -105,17 +108,17 @@ def test_validation_and_evaluation(made, monkeypatch, capsys):
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     seeds = [
         measured(predictions(runs, seed, "fold*/validation"), LEARNED)
-        for seed in range(4)
+        for seed in range(2)
     ]
     models = [of_model(runs, n, "fold*/validation", LEARNED) for n in range(2)]
-    assert [row[:2] for row in rows[2:5:2]] == [["atd", "4"], ["atd_specialist", "2"]]
+    assert [row[:2] for row in rows[2:5:2]] == [["atd", "2"], ["atd_specialist", "4"]]
     assert rows[3][:4] == ["atd", "x", "3", "2"]
     for cell, of in ((rows[2][2], seeds), (rows[3][4], models)):
         mean = np.mean([one["accuracy"] for one in of])
         assert float(cell) == pytest.approx(mean, abs=1e-4)
     validate.main([*output, "--ensembles", "atd"])
     lines = capsys.readouterr().out.splitlines()
-    (with_v,) = (line.split() for line in lines[:6] if line.startswith("two and V"))
+    (with_v,) = (line.split() for line in lines[:6] if line.startswith("1, V 2"))
     mean = np.mean([of["accuracy"] for of in models])
     assert with_v[3] == "2" and float(with_v[4]) == pytest.approx(mean, abs=1e-4)
     assert not list(runs.glob("*/*/test.npz")), "it has looked at the held-out beats"
@@ -124,8 +127,8 @@ def test_validation_and_evaluation(made, monkeypatch, capsys):
     table = capsys.readouterr().out
     files = sorted(runs.glob("*/*/test.npz"))
     variants = [f.parent.parent.name for f in files]
-    assert variants[:6] == ["atd"] * 4 + ["atd_specialist"] * 2
-    assert variants[6:] == ["rhythm"] * 2 + ["rhythm_specialist"]
+    assert variants[:6] == ["atd"] * 2 + ["atd_specialist"] * 4
+    assert variants[6:] == ["rhythm"] + ["rhythm_specialist"] * 2
     assert [row.split()[0] for row in table.splitlines()[1:]] == ["atd", "rhythm"]
     assert set(np.load(files[0])) == set(HELD_OUT)
     before = [f.stat().st_mtime_ns for f in files]
@@ -157,11 +160,11 @@ def test_release(made):
     folds = [of_model(runs, n, "fold*/validation", LEARNED) for n in range(2)]
     best = max(range(2), key=lambda number: folds[number]["macro_f1_nsv"])
     assert folds[0]["macro_f1_nsv"] != folds[1]["macro_f1_nsv"]
-    seeds = [2 * best, 2 * best + 1, best]
+    seeds = [best, 2 * best, 2 * best + 1]
     assert about["recipe"]["seed"] == seeds
-    assert isinstance(model, BeatEnsemble) and model.specialists == {"V": [2]}
+    assert isinstance(model, BeatEnsemble) and model.specialists == {"V": [1, 2]}
     assert model.consensus.weights == architecture.consensus("atd").weights
-    variants = ["atd", "atd", "atd_specialist"]
+    variants = ["atd", "atd_specialist", "atd_specialist"]
     for variant, seed, member in zip(variants, seeds, model.members, strict=True):
         trained = evaluate.build("interpatient", variant)
         trained.load_weights(runs / variant / f"seed{seed}_all" / "model.weights.h5")
