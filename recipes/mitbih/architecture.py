@@ -33,6 +33,7 @@ LEADS = ("lead_1", "lead_2", "rhythm")
 SPECIALTY = "V"
 HEADS = ("atd", "step", "cascade", "zoom_shift", "cross_attention", "mult")
 WIDTH = 48
+SPECIALIST_WIDTH = 24  # So that several of them cost what another member would.
 # How much each modality counts where beats of a recording are compared; log RR
 # intervals vary less than waveforms do.
 ALIKE = {"ecg": 1.0, "rhythm": 20.0}
@@ -69,8 +70,9 @@ def parse(name):
 def build(classes, variant):
     """The untrained beat classifier of a `Variant`."""
     fusion, modalities, causal = variant.fusion, variant.modalities, variant.causal
-    encoders = dict(ENCODERS)
+    encoders, width = dict(ENCODERS), WIDTH
     if variant.specialist:
+        width = SPECIALIST_WIDTH
         # For what only it decides, shape counts; when a wave comes does not.
         encoders["ecg"] = partial(beat_encoder, pooling="meanmax")
     options = {"num_heads": 4} if fusion in HEADS else {}
@@ -83,9 +85,9 @@ def build(classes, variant):
         fusion_options=options,
         classes=classes,
         name="beat_classifier",
-        dim=WIDTH,
+        dim=width,
         decoder=ResNet1DEncoder(
-            filters=(48, 48, 48, 48),
+            filters=(width,) * 4,
             kernel_size=3,
             dilations=(1, 2, 4, 8),
             causal=causal,

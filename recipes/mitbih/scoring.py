@@ -14,17 +14,17 @@ from keras_mmfusion.models._specialists import DecidedMean
 sys.path.append(str(Path(__file__).parents[1]))
 import common
 
-# Models of as many members each, see `BeatEnsemble`, and how many of them decide about
-# V alone.
-MEMBERS = {"interpatient": 3}
-SPECIALISTS = 2
+# Under this protocol a model is a `BeatEnsemble`: of members like each other, or of a
+# few of them and others that decide about V alone.
+ENSEMBLES = "interpatient"
+ALIKE, COMMON, SPECIALISTS = 3, 2, 3
 # What is no network, see `linear.py`, and has no seeds.
 LINEAR = "linear"
 
 
 def has_specialist(protocol, variant):
     """Whether members of such a model decide about V alone."""
-    if protocol not in MEMBERS or _is_single(variant):
+    if protocol != ENSEMBLES or _is_single(variant):
         return False
     # What a specialist is for was not tried with the past only.
     return not architecture.parse(variant).causal
@@ -32,13 +32,14 @@ def has_specialist(protocol, variant):
 
 def members_of(protocol, variant, number):
     """Model `number` as a list of variant and seed of each member."""
-    if protocol not in MEMBERS or _is_single(variant):
+    if protocol != ENSEMBLES or _is_single(variant):
         return [(variant, number)]
-    special = SPECIALISTS * has_specialist(protocol, variant)
-    common = MEMBERS[protocol] - special
+    if not has_specialist(protocol, variant):
+        return [(variant, ALIKE * number + i) for i in range(ALIKE)]
+    special = f"{variant}_specialist"
     return [
-        *((variant, common * number + i) for i in range(common)),
-        *((f"{variant}_specialist", special * number + i) for i in range(special)),
+        *((variant, COMMON * number + i) for i in range(COMMON)),
+        *((special, SPECIALISTS * number + i) for i in range(SPECIALISTS)),
     ]
 
 
