@@ -65,7 +65,7 @@ def text(facts):
         "## Limits\n",
         "".join(f"- {line}\n" for line in limitations(facts)),
         "\n## Training\n",
-        f"`{facts.command}`, {facts.which}, commit {facts.runs[0]['commit']}, "
+        f"`{facts.command}`, {facts.which}, commit {facts.commits}, "
         f"{facts.runs[0]['backend']} on two CPU cores, {facts.runs[0]['seconds']} s "
         "for one seed.\n",
         "Data: MIT-BIH Arrhythmia Database, ODC-By 1.0 (Moody and Mark, 2001).\n",

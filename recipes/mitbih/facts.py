@@ -103,6 +103,10 @@ class Facts:
         return " && ".join(dict.fromkeys(run["command"] for run in self.runs))
 
     @property
+    def commits(self):
+        return ", ".join(dict.fromkeys(run["commit"] for run in self.runs))
+
+    @property
     def causal(self):
         return self.of.causal
 
@@ -160,7 +164,7 @@ def _metadata(facts):
         if facts.of.fusion in PAPERS
         else {"source": "no paper has this model on an ECG"},
         "recipe": common.trained_by(
-            {**facts.runs[0], "command": facts.command},
+            {**facts.runs[0], "command": facts.command, "commit": facts.commits},
             [seed for _, seed in facts.members],
             "recipes/mitbih/train.py",
         ),

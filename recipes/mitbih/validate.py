@@ -53,28 +53,31 @@ def main(argv=None):
 
 
 def ensembles(output, variant, recordings):
-    """Ways to put three networks together; of each, models that share none."""
+    """Members alike, and some that decide about V; of each, models that share none."""
     protocol, decides = "interpatient", architecture.SPECIALTY
-    common, special = (
-        scoring.read_runs(output, protocol, name, folds=True)
-        for name in (variant, f"{variant}_specialist")
-    )
+    runs = {
+        name: scoring.read_runs(output, protocol, name, folds=True)
+        for name, _ in scoring.members_of(protocol, variant, 0)
+    }
+
+    def alike(size):
+        return lambda n: [(variant, size * n + i) for i in range(size)]
+
     ways = {
-        "3": (lambda n: [common.get(3 * n + i) for i in range(3)], {}),
-        f"2, {decides} 1": (
-            lambda n: [common.get(2 * n), common.get(2 * n + 1), special.get(n)],
-            {decides: [2]},
-        ),
-        f"1, {decides} 2": (
-            lambda n: [common.get(n), special.get(2 * n), special.get(2 * n + 1)],
-            {decides: [1, 2]},
+        str(scoring.ALIKE): alike(scoring.ALIKE),
+        str(scoring.COMMON): alike(scoring.COMMON),
+        f"{scoring.COMMON}, {decides} {scoring.SPECIALISTS}": lambda n: (
+            scoring.members_of(protocol, variant, n)
         ),
     }
     rows = []
-    for name, (members_of, specialists) in ways.items():
-        models = [m for m in map(members_of, range(len(common))) if all(m)]
-        said = [scoring.together(m, specialists, protocol) for m in models]
-        scores = [scoring.score_model(p, recordings, protocol, variant) for p in said]
+    for name, members_of in ways.items():
+        scores = []
+        for members in map(members_of, range(len(runs[variant]))):
+            said = [runs[of].get(seed) for of, seed in members]
+            if all(said):
+                said = scoring.together(said, scoring.specialists(members), protocol)
+                scores.append(scoring.score_model(said, recordings, protocol, variant))
         if scores:
             rows.append((name, scoring.summarise(scores)))
     return rows

@@ -47,6 +47,8 @@ def made(tmp_path_factory):
         patch.setattr(mitbih, "DS1", LEARNED)
         patch.setattr(mitbih, "DS2", HELD_OUT)
         patch.setattr(mitbih, "FOLDS", tuple((name,) for name in LEARNED))
+        patch.setattr(scoring, "COMMON", 1)
+        patch.setattr(scoring, "SPECIALISTS", 2)
         # So few F beats that none is predicted.
         patch.setitem(train.ANCHOR_SHARES, "interpatient", (0.4, 0.3, 0.3, 0.0))
         patch.setattr(architecture, "MODALITIES", ("rhythm", "shape"))
