@@ -223,4 +223,5 @@ def test_figures_of_the_int8_file(name):
     assert facts["scores"]["int8"]["bytes"] < facts["scores"]["float32"]["bytes"]
     for key, value in facts["scores"]["float32"].items():
         released = metadata["baselines"]["released_weights"].get(key, value)
-        assert value == pytest.approx(released, abs=2.5e-4), key
+        # Three beats on the edge between two classes are .0005 of an F1 of V beats.
+        assert value == pytest.approx(released, abs=5e-4), key

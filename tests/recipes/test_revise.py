@@ -45,7 +45,7 @@ def test_new_figures_and_the_same_model(folder, monkeypatch):
     monkeypatch.setattr(release, "card", recipe)
     monkeypatch.setattr(release, "metadata", recipe.metadata)
     before = contents(folder)
-    release.revise_card(folder, make(0), SimpleNamespace(seeds=[0]))
+    release.revise_card(folder, make(0), SimpleNamespace(which="seed 0"))
     after, info = contents(folder), presets.info(folder)
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"README.md", "metadata.json"}
@@ -57,8 +57,8 @@ def test_new_figures_and_the_same_model(folder, monkeypatch):
 
 def test_other_weights_need_a_release(folder):
     before = contents(folder)
-    with pytest.raises(SystemExit, match=r"must be those of seeds \[1\]"):
-        release.revise_card(folder, make(1), SimpleNamespace(seeds=[1]))
+    with pytest.raises(SystemExit, match=r"must be those of seed 1\."):
+        release.revise_card(folder, make(1), SimpleNamespace(which="seed 1"))
     assert contents(folder) == before
 
 
