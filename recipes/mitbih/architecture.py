@@ -67,11 +67,10 @@ def parse(name):
     return Variant(fusion, modalities, causal, "_pretrained" in name, specialist)
 
 
-def build(classes, variant):
-    """The untrained beat classifier of a `Variant`."""
-    fusion, modalities, causal = variant.fusion, variant.modalities, variant.causal
+def build(classes, fusion="atd", modalities=MODALITIES, causal=False, specialist=False):
+    """A beat classifier over `modalities`, fused by `fusion`."""
     encoders, width = dict(ENCODERS), WIDTH
-    if variant.specialist:
+    if specialist:
         width = SPECIALIST_WIDTH
         # For what only it decides, shape counts; when a wave comes does not.
         encoders["ecg"] = partial(beat_encoder, pooling="meanmax")

@@ -78,7 +78,9 @@ def predict_all(output, protocol, variant, recordings):
 def build(protocol, variant):
     """The untrained model of a variant, such as `"atd"` or `"atd_causal"`."""
     of = architecture.parse(variant)
-    model = architecture.build(data.classes_of(protocol), of)
+    model = architecture.build(
+        data.classes_of(protocol), of.fusion, of.modalities, of.causal, of.specialist
+    )
     separate = not set(of.modalities) <= set(architecture.MODALITIES)
     model.preprocessor = BeatPreprocessor(causal=of.causal, separate_leads=separate)
     return model

@@ -70,7 +70,13 @@ def run(args, recordings, preprocessor, seed, fold):
         validation += ectopic_rich.for_validation(validation, preprocessor)
     classes = data.classes_of(args.protocol)
     keras.utils.set_random_seed(seed)
-    model = architecture.build(classes, variant)
+    model = architecture.build(
+        classes,
+        variant.fusion,
+        variant.modalities,
+        variant.causal,
+        variant.specialist,
+    )
     epochs = max(args.steps // STEPS_PER_EPOCH, 1)
     sampler = data.SegmentSampler(
         training,

@@ -77,9 +77,7 @@ def test_smoke_run(runs, fold, records):
         assert list(scored) == [records, *rich]
     assert probabilities.shape[1] == 4 and len(probabilities) > 1000
     assert_close(probabilities.sum(axis=1), np.ones(len(probabilities)))
-    model = architecture.build(
-        data.classes_of("interpatient"), architecture.parse("rhythm")
-    )
+    model = architecture.build(data.classes_of("interpatient"), "rhythm", ("rhythm",))
     before = model.get_layer("head").get_weights()[0]
     model.load_weights(folder / "model.weights.h5")
     assert np.abs(model.get_layer("head").get_weights()[0] - before).max() > 1e-4
@@ -176,7 +174,7 @@ def test_stage_1_is_what_the_classifier_begins_with(tmp_path):
     sampler = data.SegmentSampler(
         [recording], architecture.LEADS, 4, architecture.SEGMENT, 2, 2, seed=0
     )
-    model = architecture.build(tuple("NSVF"), architecture.parse("leads_concat"))
+    model = architecture.build(tuple("NSVF"), "concat", architecture.LEADS)
     before = {layer.name: layer.get_weights() for layer in model.layers}
     _, errors = pretrain.pretrain(model, sampler, tmp_path, arguments(tmp_path))
     assert set(errors) == {"loss", "lead_1_loss", "lead_2_loss", "rhythm_loss"}
