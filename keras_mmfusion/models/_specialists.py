@@ -57,29 +57,35 @@ class DecidedMean(keras.layers.Layer):
         }
 
 
-def checked(specialists, members):
+def numbers_of(specialists, members):
     """`{number of the class: [number of the member]}` of what a user gave.
 
     Raises:
         ValueError: No such class or member, or nobody for the other classes.
     """
-    classes, given = members[0].classes, dict(specialists or {})
+    classes, given = members[0].classes, specialists or {}
+    if not isinstance(given, dict):
+        raise ValueError(
+            "`specialists` must be a dict from names of classes to lists of numbers of "
+            f"members. Received: specialists={given!r}."
+        )
     if not given:
         return {}
-    numbers = {}
+    numbers, known = {}, set(range(len(members)))
     for name, chosen in given.items():
         if classes is None or name not in classes:
             raise ValueError(
                 "`specialists` must name classes of the members: "
                 f"{classes and list(classes)}. Received: specialists={given}."
             )
-        numbers[classes.index(name)] = chosen = sorted(set(chosen))
-        if not chosen or not set(chosen) <= set(range(len(members))):
+        listed = isinstance(chosen, (list, tuple)) and len(chosen) > 0
+        if not listed or not set(chosen) <= known:
             raise ValueError(
                 "`specialists` must give each class the numbers of one or more of the "
                 f"{len(members)} members, from 0. Received: specialists={given}."
             )
-    left = len(set(range(len(members))).difference(*numbers.values()))
+        numbers[classes.index(name)] = sorted(set(chosen))
+    left = known.difference(*numbers.values())
     if not left or len(numbers) == len(classes):
         raise ValueError(
             "`specialists` must leave members and classes to decide about: the others. "

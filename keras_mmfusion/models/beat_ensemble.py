@@ -7,7 +7,7 @@ from keras_mmfusion._serialization import register
 from keras_mmfusion.models._beat_labeller import BeatLabeller
 from keras_mmfusion.models._named_model import NamedModel
 from keras_mmfusion.models._policies import copy_weights
-from keras_mmfusion.models._specialists import DecidedMean, checked
+from keras_mmfusion.models._specialists import DecidedMean, numbers_of
 from keras_mmfusion.models.beat_classifier import BeatClassifier
 
 
@@ -32,11 +32,11 @@ class BeatEnsemble(BeatLabeller, NamedModel):
     Args:
         members: Sequence of two or more `BeatClassifier`s with the same inputs,
             classes and `causal`. They are copied.
+        consensus: `BeatConsensus` of the mean, for `predict_beats` and
+            `predict_record`; those of the members are not used. Defaults to `None`.
         specialists: dict, name of a class to a list of numbers of members, from 0.
             They alone decide about this class, and about nothing else. Defaults to
             `None`: all decide about all classes.
-        consensus: `BeatConsensus` of the mean, for `predict_beats` and
-            `predict_record`; those of the members are not used. Defaults to `None`.
         **kwargs: `name` and `trainable`, as for any Keras model.
 
     Call arguments:
@@ -89,7 +89,7 @@ class BeatEnsemble(BeatLabeller, NamedModel):
                         "All members must have the same inputs, classes and `causal`. "
                         f"Received: {key.strip('_')}={ours} and {others}."
                     )
-        specialists = checked(specialists, members)
+        specialists = numbers_of(specialists, members)
         members = [_copy(member, f"member_{i}") for i, member in enumerate(members)]
         tensors = {
             name: keras.Input(shape, name=name, dtype="float32")

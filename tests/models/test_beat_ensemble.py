@@ -40,6 +40,11 @@ def members():
 
 @pytest.fixture
 def x():
+    return segments()
+
+
+def segments():
+    """Inputs of `member`, the first without a modality."""
     rng = np.random.default_rng(0)
     x = {
         "rhythm": rng.normal(size=(4, BEATS, 2)).astype("float32"),
@@ -90,8 +95,12 @@ def test_beats_of_a_recording(members):
     assert_close(BeatEnsemble(members).predict_beats(beats), expected, 1e-6)
 
 
-def test_round_trips(members, x, tmp_path):
-    model = BeatEnsemble(members)
+specialised = pytest.mark.parametrize("specialists", [None, {"V": [1]}])
+
+
+@specialised
+def test_round_trips(members, x, tmp_path, specialists):
+    model = BeatEnsemble(members, specialists=specialists)
     expected = predict(model, x)
     text = json.dumps(keras.saving.serialize_keras_object(model), sort_keys=True)
     again = keras.saving.deserialize_keras_object(json.loads(text))
@@ -100,6 +109,7 @@ def test_round_trips(members, x, tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     assert type(again) is BeatEnsemble and again.modalities == ["rhythm", "shape"]
+    assert again.specialists == (specialists or {})
     assert_close(predict(again, x), expected, 1e-6)
 
 
@@ -203,8 +213,9 @@ def test_heads_side_by_side(x):
         attention_map(other, x)
 
 
-def test_fit_moves_every_weight_of_every_member(members, x):
-    model = BeatEnsemble(members)
+@specialised
+def test_fit_moves_every_weight_of_every_member(members, x, specialists):
+    model = BeatEnsemble(members, specialists=specialists)
     model.compile("adam", "sparse_categorical_crossentropy")
     before = model.get_weights()
     model.fit(x, np.tile(np.arange(BEATS) % 3, (4, 1)), verbose=0)
@@ -212,8 +223,9 @@ def test_fit_moves_every_weight_of_every_member(members, x):
         assert np.any(old != new)
 
 
-def test_missing_beats_teach_nothing(members, x):
-    model = BeatEnsemble(members)
+@specialised
+def test_missing_beats_teach_nothing(members, x, specialists):
+    model = BeatEnsemble(members, specialists=specialists)
     model.compile("sgd", "sparse_categorical_crossentropy")
     for values in x.values():
         values[:, 5:] = np.nan

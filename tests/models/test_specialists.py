@@ -1,13 +1,11 @@
 """Members of an ensemble that decide about a class alone."""
 
-import json
-
 import keras
 import numpy as np
 import pytest
 from harness import assert_close
 from small import predict
-from test_beat_ensemble import BEATS, CLASSES, member
+from test_beat_ensemble import BEATS, CLASSES, member, segments
 
 from keras_mmfusion import presets
 from keras_mmfusion.models import BeatEnsemble
@@ -20,13 +18,7 @@ def members():
 
 @pytest.fixture
 def x():
-    rng = np.random.default_rng(0)
-    x = {
-        "rhythm": rng.normal(size=(4, BEATS, 2)).astype("float32"),
-        "shape": rng.normal(size=(4, BEATS, 3)).astype("float32"),
-    }
-    x["shape"][0] = np.nan
-    return x
+    return segments()
 
 
 def by_hand(said, specialists):
@@ -79,46 +71,16 @@ def test_sure_of_everything(members, x):
     assert np.isfinite(found).all()
 
 
-def test_round_trips(members, x, tmp_path):
+def test_a_preset_and_a_clone(members, x, tmp_path):
     model = BeatEnsemble(members, specialists={"V": [1, 2]})
     expected = predict(model, x)
-    text = json.dumps(keras.saving.serialize_keras_object(model), sort_keys=True)
-    again = keras.saving.deserialize_keras_object(json.loads(text))
-    again.set_weights(model.get_weights())
-    assert_close(predict(again, x), expected, 1e-6)
-    model.save(tmp_path / "model.keras")
-    again = keras.saving.load_model(tmp_path / "model.keras")
-    assert again.specialists == {"V": [1, 2]}
-    assert_close(predict(again, x), expected, 1e-6)
     presets.save(model, tmp_path / "preset", golden=x)
     again = presets.load(tmp_path / "preset")
+    assert again.specialists == {"V": [1, 2]}
     assert_close(predict(again, x), expected, 1e-6)
     clone = keras.models.clone_model(model)
     clone.set_weights(model.get_weights())
     assert_close(predict(clone, x), expected, 1e-6)
-
-
-def test_fit_moves_every_weight(members, x):
-    """Specialists learn their class, the others the rest; nobody is left out."""
-    model = BeatEnsemble(members, specialists={"V": [3]})
-    model.compile("adam", "sparse_categorical_crossentropy")
-    before = model.get_weights()
-    model.fit(x, np.tile(np.arange(BEATS) % 3, (4, 1)), verbose=0)
-    for old, new in zip(before, model.get_weights(), strict=True):
-        assert np.any(old != new)
-
-
-def test_missing_beats_teach_nothing(members, x):
-    model = BeatEnsemble(members, specialists={"V": [3]})
-    model.compile("sgd", "sparse_categorical_crossentropy")
-    for values in x.values():
-        values[:, 5:] = np.nan
-    losses = []
-    for label in (0, 2):
-        y = np.zeros((4, BEATS), "int64")
-        y[:, 5:] = label
-        losses.append(model.test_on_batch(x, y))
-    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
 
 
 def test_names_and_heads(members, x):
@@ -138,7 +100,9 @@ def test_names_and_heads(members, x):
     "wrong,message",
     [
         ({"F": [0]}, r"must name classes.*\['N', 'S', 'V'\]"),
+        (["V"], "must be a dict"),
         ({"V": []}, "one or more of the 4 members"),
+        ({"V": 2}, "one or more of the 4 members"),
         ({"V": [4]}, "one or more of the 4 members"),
         ({"V": [0, 1, 2, 3]}, "leave members and classes"),
         ({"N": [0], "S": [1], "V": [2]}, "leave members and classes"),
