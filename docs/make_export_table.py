@@ -7,8 +7,10 @@
 
 The page is made from `docs/export.csv`, which is written after each backend of each
 preset: a run that was interrupted goes on from there. What has a row for the present
-weights is left as it is, without `--again`. `--check` ends with exit code 1 if the
-page is not what the file says, or if a preset has no rows for its present weights.
+weights is left as it is, without `--again`. Every package that writes or runs a format
+has to be installed: one that is not says nothing of a preset. `--check` ends with exit
+code 1 if the page is not what the file says, or if a preset has no rows for its present
+weights.
 """
 
 import argparse
@@ -117,6 +119,9 @@ def export(name, formats, backend):
     )
     lines = [line for line in result.stdout.splitlines() if line.startswith("{")]
     rows = [json.loads(line) for line in lines]
+    for row in rows:
+        if "missing" in row:
+            raise SystemExit(f"{name}: {row['missing']}")
     done = {row["format"] for row in rows}
     reason = f"the process ends with exit code {result.returncode}"
     lost = [
@@ -138,8 +143,10 @@ def export_here(name, formats):
             try:
                 report = export_preset(name, path, format)
                 row |= {key: report[key] for key in FIELDS if key in report}
-            except (ExportError, ImportError) as error:
+            except ExportError as error:
                 row["reason"] = reason_of(str(error))
+            except ImportError as error:
+                row["missing"] = str(error)
         print(json.dumps(row), flush=True)
     return 0
 

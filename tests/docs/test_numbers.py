@@ -5,6 +5,7 @@ import importlib
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -208,6 +209,14 @@ def test_cells_of_the_table_of_exports(exports):
     assert "\n3. too | odd\n" in text
     assert text.endswith("With keras 3, litert 2.")
     assert exports.render({}) == "Nothing was exported yet."
+
+
+def test_a_package_that_is_not_there_says_nothing_of_a_preset(exports, monkeypatch):
+    row = {"format": "onnx", "versions": "", "missing": "onnx needs jax2onnx: pip …"}
+    result = SimpleNamespace(stdout=json.dumps(row), returncode=0)
+    monkeypatch.setattr(exports.subprocess, "run", lambda *_, **__: result)
+    with pytest.raises(SystemExit, match="atd_mitbih: onnx needs jax2onnx"):
+        exports.export("atd_mitbih", ["onnx"], "jax")
 
 
 @pytest.mark.parametrize("name", TRAINED)
