@@ -52,7 +52,7 @@ class Variant:
 
 def parse(name):
     """`Variant` of a name such as `"atd_causal"` or `"leads_cascade_pretrained"`."""
-    specialist = name.endswith("_specialist")
+    specialist = is_specialist(name)
     name = name.removesuffix("_specialist")
     fusion = name.removesuffix("_causal").removesuffix("_pretrained")
     modalities = LEADS if fusion.startswith("leads_") else MODALITIES
@@ -65,6 +65,11 @@ def parse(name):
         )
     causal = name.endswith("_causal")
     return Variant(fusion, modalities, causal, "_pretrained" in name, specialist)
+
+
+def is_specialist(name):
+    """Whether a variant decides about `SPECIALTY` only."""
+    return name.endswith("_specialist")
 
 
 def build(classes, fusion="atd", modalities=MODALITIES, causal=False, specialist=False):

@@ -90,9 +90,9 @@ def _kind(facts):
     if number == 1:
         return f"a {causal}`BeatClassifier`"
     text = f"a `BeatEnsemble` of {number} {causal}`BeatClassifier`s"
-    special = sum(variant.endswith("_specialist") for variant, _ in facts.members)
-    if special:
-        text += f", {special} of which decide about {architecture.SPECIALTY} only,"
+    if facts.special:
+        deciders = f"{len(facts.special)} of which decide"
+        text += f", {deciders} about {architecture.SPECIALTY} only,"
     return text
 
 

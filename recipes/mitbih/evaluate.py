@@ -26,7 +26,7 @@ def main(argv=None):
     args = parser.parse_args(argv)
     rows = []
     for folder in sorted(Path(args.output, args.protocol).iterdir()):
-        if folder.name.endswith("_specialist"):
+        if architecture.is_specialist(folder.name):
             continue  # They are members of others.
         scores = test_scores(args.output, args.protocol, folder.name, args.data)
         if scores:

@@ -89,13 +89,19 @@ class Facts:
         return architecture.parse(self.variant)
 
     @property
+    def special(self):
+        """Seeds of the members that decide about one class only."""
+        return [s for name, s in self.members if architecture.is_specialist(name)]
+
+    @property
     def which(self):
         """The members of the released model in words."""
-        common = [str(s) for v, s in self.members if not v.endswith("_specialist")]
-        special = [str(s) for v, s in self.members if v.endswith("_specialist")]
+        seeds = [str(seed) for _, seed in self.members]
+        common = seeds[: len(seeds) - len(self.special)]
         text = f"seed{'s' * (len(common) > 1)} {', '.join(common)}"
-        if special:
-            text += f" and, for {architecture.SPECIALTY} alone, {', '.join(special)}"
+        if self.special:
+            special = ", ".join(seeds[len(common) :])
+            text += f" and, for {architecture.SPECIALTY} alone, {special}"
         return text
 
     @property

@@ -48,7 +48,7 @@ def _is_single(variant):
     return (
         variant.startswith("leads_")
         or variant == LINEAR
-        or variant.endswith("_specialist")
+        or architecture.is_specialist(variant)
     )
 
 
@@ -75,7 +75,9 @@ def read_models(output, protocol, variant, folds):
 
 def specialists(members):
     """Which of these members decide about which class, as `BeatEnsemble` takes it."""
-    chosen = [i for i, (name, _) in enumerate(members) if name.endswith("_specialist")]
+    chosen = [
+        i for i, (name, _) in enumerate(members) if architecture.is_specialist(name)
+    ]
     return {architecture.SPECIALTY: chosen} if chosen and len(members) > 1 else {}
 
 
