@@ -139,11 +139,15 @@ class MaskedMean(Part):
         self.supports_masking = True
 
     def call(self, inputs, mask=None):
+        # In half precision, sums over long series are infinite and counts are rounded.
+        dtype = keras.backend.result_type(inputs.dtype, "float32")
+        total = ops.cast(inputs, dtype)
         if mask is None:
-            return ops.mean(inputs, axis=1)
-        weights = ops.cast(mask, inputs.dtype)[..., None]
-        total = ops.sum(inputs * weights, axis=1)
-        return total / ops.maximum(ops.sum(weights, axis=1), 1.0)
+            return ops.cast(ops.mean(total, axis=1), inputs.dtype)
+        weights = ops.cast(mask, dtype)[..., None]
+        total = ops.sum(total * weights, axis=1)
+        mean = total / ops.maximum(ops.sum(weights, axis=1), 1.0)
+        return ops.cast(mean, inputs.dtype)
 
     def compute_mask(self, inputs, mask=None):
         return None

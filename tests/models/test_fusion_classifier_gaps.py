@@ -117,6 +117,18 @@ def test_pooling_is_over_valid_steps():
     assert_close(small.predict(model, gaps), fused[:, :4].mean(axis=1))
 
 
+def test_pooling_over_many_steps_in_half_precision():
+    """Their sum is more than float16 can hold, their number more than bfloat16 can."""
+    steps = 3001
+    x = {"wave": np.full((1, steps, 2), 40.0, "float32")}
+    for dtype in ("mixed_float16", "mixed_bfloat16"):
+        model = FusionClassifier(
+            {"wave": (steps, 2)}, {"wave": None}, num_classes=0, dim=2, dtype=dtype
+        )
+        model.get_layer("fusion").set_weights([np.eye(2), np.zeros(2)])
+        assert_close(small.predict(model, x).astype("float32"), np.full((1, 2), 40.0))
+
+
 @pytest.mark.parametrize("fusion", ["atd", "concat", "lmf"])
 def test_steps_without_anything_count_in_no_loss_and_no_metric(fusion):
     model = small.per_step_model(fusion, causal=False)
