@@ -19,6 +19,17 @@ class NamedModel(keras.Model):
     the model with its weights.
     """
 
+    def __init__(self, inputs, outputs, name=None, trainable=None, **unknown):
+        if unknown:
+            # Keras takes any argument of a functional model, and does nothing with it.
+            raise ValueError(
+                f"{type(self).__name__} has no such arguments; check how they are "
+                "spelt. Received: "
+                + ", ".join(f"{key}={value!r}" for key, value in unknown.items())
+                + "."
+            )
+        super().__init__(inputs=inputs, outputs=outputs, name=name, trainable=trainable)
+
     def call(self, inputs, training=None, mask=None):
         self.check_inputs(inputs)
         return super().call(inputs, training=training, mask=mask)

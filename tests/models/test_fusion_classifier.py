@@ -81,6 +81,7 @@ def test_order_of_inputs_is_the_order_of_fusion(model):
         ({"fusion": "mean"}, "one of .'atd', 'cascade', .*'tfn'.*'mean'"),
         ({"fusion": ATDFusion(8, 2), "fusion_options": {"num_heads": 2}}, "options"),
         ({"pooling": "max"}, "pooling='max'"),
+        ({"modality_droput": 0.1}, "FusionClassifier has no.*modality_droput=0.1"),
     ],
 )
 def test_wrong_arguments(kwargs, message):
