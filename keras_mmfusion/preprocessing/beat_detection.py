@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from keras_mmfusion.datasets.ecg_record import RecordError
+from keras_mmfusion.preprocessing._interruptions import unusable
 from keras_mmfusion.preprocessing.beat_alignment import alignment
 from keras_mmfusion.preprocessing.ecg_beats import LEAD_ORDER, MIN_FS
 
@@ -56,13 +57,13 @@ def detect_beats(record, lead=None, progress=None):
     column = _detection_lead(record, lead)
     name = record.leads[column]
     raw = record.signals[:, column].astype("float64")
-    unusable = _unusable(raw[:, None], record.fs)[:, 0]
+    dark = unusable(raw[:, None], record.fs)[:, 0]
     nothing = RecordError(
         f"No heart beat was found in lead {name} of record {record.name}. Choose "
         "another lead (--lead), check that the signal is in mV, or name an "
         "annotation file with the beats (--beats atr)."
     )
-    if unusable.mean() > 0.999 or len(raw) < 2 * record.fs:
+    if dark.mean() > 0.999 or len(raw) < 2 * record.fs:
         raise nothing
     signal = _fill(raw)
     fs = record.fs
@@ -77,7 +78,7 @@ def detect_beats(record, lead=None, progress=None):
     found = _align(filtered, _refine(filtered, found, fs), fs)
     beats = np.rint(found * (record.fs / fs)).astype("int64")
     beats = np.unique(np.clip(beats, 0, len(raw) - 1))
-    beats = beats[~unusable[beats]]
+    beats = beats[~dark[beats]]
     if len(beats) == 0:
         raise nothing
     return beats
@@ -138,7 +139,7 @@ def _alignment(record):
     beats = beats[(beats >= 0) & (beats < length)]
     if length < fs or not len(beats):
         return float("nan"), 0
-    usable = ~_unusable(signals, fs)
+    usable = ~unusable(signals, fs)
     filled = np.stack([_fill(column) for column in signals.T], axis=1)
     band = _band(filled, fs, 5.0, min(20.0, 0.45 * fs))
     slope = np.diff(band, axis=0, prepend=band[:1]) ** 2
@@ -163,21 +164,9 @@ def _detection_lead(record, name):
     if name is not None:
         return record.lead_index(name)
     lowered = [lead.lower() for lead in record.leads]
-    bad = _unusable(record.signals, record.fs).mean(axis=0)
+    bad = unusable(record.signals, record.fs).mean(axis=0)
     rank = [LEAD_ORDER.index(n) if n in LEAD_ORDER else 99 for n in lowered]
     return min(range(len(lowered)), key=lambda i: (bad[i] > 0.5, rank[i], i))
-
-
-def _unusable(signals, fs):
-    """Where samples are missing, or nothing moves for half a second."""
-    missing = ~np.isfinite(signals)
-    moves = np.abs(np.diff(np.where(missing, 0, signals), axis=0)) > 1e-6
-    moves = np.pad(moves, ((1, 0), (0, 0)))
-    total = np.cumsum(np.pad(moves, ((1, 0), (0, 0))), axis=0, dtype="int64")
-    reach = max(round(0.25 * fs), 1)
-    each = np.arange(len(signals))
-    high = np.minimum(each + reach, len(signals))
-    return missing | (total[high] == total[np.maximum(each - reach, 0)])
 
 
 def _fill(values):

@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_mmfusion._serialization import register
 from keras_mmfusion.datasets.ecg_record import RecordError
+from keras_mmfusion.preprocessing._interruptions import heart_times
 from keras_mmfusion.preprocessing.beat_shape import shape_features
 from keras_mmfusion.preprocessing.reference_beats import reference_beats
 
@@ -151,7 +152,7 @@ class BeatPreprocessor:
             " and ".join(dict.fromkeys(beat)) if all(beat) else "" for beat in faults
         ]
         return BeatInputs(
-            self.describe(waves, record.beats / record.fs),
+            self.describe(waves, heart_times(record.beats, raw, record.fs)),
             np.array(reasons),
             tuple(record.leads[c] for c in columns),
         )

@@ -1,10 +1,13 @@
 """Missing samples and flat leads: reasons, and inputs that stay finite."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from backends import once
 from excerpt_beats import AFTER, BEFORE, ECG, FS, SHAPE, changed, without_warnings
 
+from keras_mmfusion.datasets import ECGRecord
 from keras_mmfusion.preprocessing import BeatPreprocessor
 
 pytestmark = once
@@ -108,3 +111,35 @@ def test_missing_samples_at_the_start_are_no_step(record, past_only):
     inputs = BeatPreprocessor(causal=True)(changed(record, spoil)).modalities["ecg"]
     later = record.beats > 1000 + 2 * FS
     assert np.abs(inputs - past_only["ecg"])[later, :, :2].max() < 0.2
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("leads", [slice(None), slice(0, 1)])
+@pytest.mark.parametrize("value", [np.nan, 0.0])
+def test_an_interruption_is_no_interval(record, value, leads, causal):
+    """Ten minutes without a signal, which made all other intervals seem short."""
+    middle, gap = len(record.signals) // 2, round(600 * FS)
+    lost = np.repeat(record.signals[middle : middle + 1], gap, axis=0)
+    lost[:, leads] = value
+    halves = record.signals[:middle], record.signals[middle:]
+    interrupted = ECGRecord(
+        "interrupted",
+        np.concatenate([halves[0], lost, halves[1]]),
+        record.leads,
+        FS,
+        record.beats + gap * (record.beats >= middle),
+    )
+    preprocessor = BeatPreprocessor(causal=causal)
+    whole, found = (
+        preprocessor(each).modalities["rhythm"] for each in (record, interrupted)
+    )
+    after = np.searchsorted(record.beats, middle)
+    others = np.delete(np.arange(len(whole)), [after - 1, after])
+    np.testing.assert_allclose(found[others], whole[others], atol=0.02)
+    assert np.abs(found).max() < np.abs(whole).max() + 0.02
+
+
+def test_a_pause_of_the_heart_is_an_interval(record):
+    beats = record.beats[(record.beats < 20_000) | (record.beats > 22_000)]
+    paused = replace(record, beats=beats, symbols=None)
+    assert BeatPreprocessor()(paused).modalities["rhythm"].max() == 1.5
