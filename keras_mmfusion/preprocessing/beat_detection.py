@@ -9,9 +9,10 @@ from itertools import pairwise
 import numpy as np
 
 from keras_mmfusion.datasets.ecg_record import RecordError
+from keras_mmfusion.preprocessing._ecg_leads import lead_rank
 from keras_mmfusion.preprocessing._interruptions import unusable
 from keras_mmfusion.preprocessing.beat_alignment import alignment
-from keras_mmfusion.preprocessing.ecg_beats import LEAD_ORDER, MIN_FS
+from keras_mmfusion.preprocessing.ecg_beats import MIN_FS
 
 DETECTOR = "xqrs"
 _RATE = 360.0
@@ -163,10 +164,9 @@ def _alignment(record):
 def _detection_lead(record, name):
     if name is not None:
         return record.lead_index(name)
-    lowered = [lead.lower() for lead in record.leads]
-    bad = unusable(record.signals, record.fs).mean(axis=0)
-    rank = [LEAD_ORDER.index(n) if n in LEAD_ORDER else 99 for n in lowered]
-    return min(range(len(lowered)), key=lambda i: (bad[i] > 0.5, rank[i], i))
+    bad = unusable(record.signals, record.fs).mean(axis=0) > 0.5
+    ranks = [lead_rank(lead) for lead in record.leads]
+    return min(range(len(ranks)), key=lambda i: (bad[i], ranks[i], i))
 
 
 def _fill(values):

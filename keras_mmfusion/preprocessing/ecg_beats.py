@@ -1,6 +1,5 @@
 """From an ECG recording to the model inputs of each of its beats."""
 
-import re
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -8,15 +7,11 @@ import numpy as np
 
 from keras_mmfusion._serialization import register
 from keras_mmfusion.datasets.ecg_record import RecordError
+from keras_mmfusion.preprocessing._ecg_leads import is_chest, is_lead, lead_rank
 from keras_mmfusion.preprocessing._interruptions import heart_times
 from keras_mmfusion.preprocessing.beat_shape import shape_features
 from keras_mmfusion.preprocessing.reference_beats import reference_beats
 
-# Leads tried in this order when none is named: the limb lead in which R peaks
-# stand up, then the chest leads in which P waves and bundle branches show.
-LEAD_ORDER = ("mlii", "ii", "v1", "mcl1", "v5", "v2", "v4", "i", "iii")
-# In training the first lead was a limb lead, and a chest lead the second.
-_CHEST = re.compile(r"(m?v|mcl)\d")
 MIN_FS = 100.0
 
 
@@ -65,8 +60,8 @@ class BeatPreprocessor:
         record: `ECGRecord` with beats.
         leads: Name of the lead to use, or a sequence of names. Defaults to `None`:
             the usual limb lead and the usual chest lead. Whatever their order, a limb
-            lead is the model's first, and a chest lead (V1 to V9, MCL1, …) its second,
-            also where the other is missing: so it was in training.
+            lead is the model's first, and a chest lead (V, V1 to V9, MCL1, …) its
+            second, also where the other is missing: so it was in training.
 
     Returns:
         `BeatInputs` with the modalities `"ecg"`, `(beats, length, 2 * num_leads)`
@@ -202,7 +197,6 @@ class BeatPreprocessor:
 
         `None` stands for a limb lead that is missing before a chest lead.
         """
-        lowered = [lead.lower() for lead in record.leads]
         if names:
             if len(names) > self.num_leads:
                 raise RecordError(
@@ -216,9 +210,12 @@ class BeatPreprocessor:
                     f"different ones of {', '.join(record.leads)}."
                 )
         else:
-            columns = sorted(range(len(lowered)), key=lambda i: _rank(lowered[i]))
+            ranks = [lead_rank(name) for name in record.leads]
+            columns = sorted(range(len(ranks)), key=ranks.__getitem__)
+            # Breath or pressure beside a lead would be taken for another lead.
+            columns = [i for i in columns if is_lead(record.leads[i])] or columns
             columns = columns[: self.num_leads]
-        chest = [bool(_CHEST.fullmatch(name)) for name in lowered]
+        chest = [is_chest(name) for name in record.leads]
         columns.sort(key=lambda i: chest[i])
         no_limb_lead = chest[columns[0]] and len(columns) < self.num_leads
         return [None] * no_limb_lead + columns
@@ -292,10 +289,6 @@ class BeatPreprocessor:
             mean = intervals.mean()
             features = np.log(np.stack([before, after], axis=1) / mean)
         return np.clip(features, -1.5, 1.5).astype("float32")
-
-
-def _rank(name):
-    return LEAD_ORDER.index(name) if name in LEAD_ORDER else len(LEAD_ORDER)
 
 
 def _without_gaps(signals, valid, causal):

@@ -162,6 +162,13 @@ def test_leads_are_found_by_name(data_dir, name, leads):
         (("MCL1",), [None, 0]),
         (("aVF",), [0]),
         (("I", "III", "V5"), [0, 2]),
+        (("ECG I", "ECG II", "ECG III", "ECG V1"), [1, 3]),
+        (("Lead V1", "lead_ii"), [1, 0]),
+        (("MDC_ECG_LEAD_I", "MDC_ECG_LEAD_II", "MDC_ECG_LEAD_V2"), [1, 2]),
+        (("RESP", "PLETH", "V", "II"), [3, 2]),
+        (("II", "ABP"), [0]),
+        (("HR", "SpO2", "ECG"), [2]),
+        (("RESP",), [0]),
     ],
 )
 def test_chest_leads_take_the_second_place(leads, chosen):
