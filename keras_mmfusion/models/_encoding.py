@@ -1,6 +1,7 @@
 """From inputs with NaN to encoded modalities with masks."""
 
 import inspect
+import numbers
 
 import keras
 
@@ -13,13 +14,36 @@ from keras_mmfusion.models._missing import (
 )
 
 
+def sample_shapes(inputs):
+    """The shapes of samples as tuples; raise for what are none."""
+    shapes = {}
+    for name, shape in dict(inputs).items():
+        sizes = list(shape) if hasattr(shape, "__len__") else []
+        whole = (n is None or isinstance(n, numbers.Integral) for n in sizes)
+        if not sizes or not all(whole):
+            raise ValueError(
+                "`inputs` must give the shape of one sample of each modality, such as "
+                f"(32, 4) for 32 steps of 4 features. Received: {shape!r} for {name!r}."
+            )
+        shapes[name] = tuple(None if n is None else int(n) for n in sizes)
+    return shapes
+
+
 def check_encoders(inputs, encoders):
     """Raise unless there is an encoder for each modality, with a name of its own."""
-    if not inputs or set(inputs) != set(encoders):
+    named = isinstance(encoders, dict)
+    if not inputs or not named or set(inputs) != set(encoders):
         raise ValueError(
-            "Expected an encoder (or None) for each modality of `inputs`. "
-            f"Received: inputs={sorted(inputs)}, encoders={sorted(encoders)}."
+            "Expected an encoder (or None) for each modality of `inputs`, in a dict. "
+            f"Received: inputs={sorted(inputs)}, "
+            f"encoders={sorted(encoders) if named else encoders}."
         )
+    for name, encoder in encoders.items():
+        if not isinstance(encoder, (keras.layers.Layer, type(None))):
+            raise ValueError(
+                "An encoder must be a Keras layer or model, or None to fuse a modality "
+                f"as it is. Received: {encoder!r} for {name!r}."
+            )
     taken = [e.name for e in encoders.values() if e is not None and e.name in inputs]
     if taken:
         raise ValueError(

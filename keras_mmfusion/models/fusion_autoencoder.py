@@ -3,7 +3,7 @@
 import keras
 
 from keras_mmfusion._serialization import register
-from keras_mmfusion.models._encoding import check_encoders, encode
+from keras_mmfusion.models._encoding import check_encoders, encode, sample_shapes
 from keras_mmfusion.models._fusing import fuse_modalities
 from keras_mmfusion.models._fusion_model import FusionModel, restored
 from keras_mmfusion.models._known_error import KnownSquaredError
@@ -107,7 +107,7 @@ class FusionAutoencoder(FusionModel):
         dtype=None,
         **kwargs,
     ):
-        inputs = {name: tuple(shape) for name, shape in dict(inputs).items()}
+        inputs = sample_shapes(inputs)
         check_encoders(inputs, encoders)
         _check_decoders(inputs, decoders)
         own_policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())

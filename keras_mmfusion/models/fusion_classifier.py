@@ -1,10 +1,12 @@
 """A classifier over named modalities: one encoder each, a fusion, a head."""
 
+import numbers
+
 import keras
 
 from keras_mmfusion._checks import check_choice
 from keras_mmfusion._serialization import register
-from keras_mmfusion.models._encoding import check_encoders, encode
+from keras_mmfusion.models._encoding import check_encoders, encode, sample_shapes
 from keras_mmfusion.models._fusing import fuse_modalities
 from keras_mmfusion.models._fusion_model import FusionModel, restored
 from keras_mmfusion.models._missing import MaskedMean
@@ -105,9 +107,12 @@ class FusionClassifier(FusionModel):
         dtype=None,
         **kwargs,
     ):
-        inputs = {name: tuple(shape) for name, shape in dict(inputs).items()}
+        inputs = sample_shapes(inputs)
         check_encoders(inputs, encoders)
         check_choice(("mean", None), pooling=pooling)
+        if isinstance(num_classes, numbers.Integral):
+            # What numpy counts, such as `y.max() + 1`, is no int to Keras.
+            num_classes = int(num_classes)
         # Maps tell how layers were quantised; those of layers with children go whole.
         own_policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
         policy = policy_of(own_policy, "")
@@ -134,7 +139,17 @@ class FusionClassifier(FusionModel):
             first = next(iter(features.values()))
             check_every_step(fuse, first.shape[1], x.shape[1])
         if decoder is not None:
+            if not isinstance(decoder, keras.layers.Layer):
+                raise ValueError(
+                    f"`decoder` must be a Keras layer or model. Received: {decoder!r}"
+                )
             x = decoder(x)
+            if len(x.shape) != 3:
+                raise ValueError(
+                    "`decoder` must yield (batch, time, features). Received: an output "
+                    f"of shape {tuple(x.shape)}. A recurrent layer keeps time with "
+                    "`return_sequences=True`."
+                )
         if pooling == "mean":
             x = MaskedMean(name="pool", dtype=policy)(x)
         if dropout:

@@ -6,7 +6,7 @@ import numpy as np
 from keras_mmfusion._horizons import groups_of_steps
 from keras_mmfusion._serialization import register
 from keras_mmfusion.models import _columns
-from keras_mmfusion.models._encoding import check_encoders
+from keras_mmfusion.models._encoding import check_encoders, sample_shapes
 from keras_mmfusion.models._forecast_parts import add_fusion, add_skip, check_shapes
 from keras_mmfusion.models._fusion_model import FusionModel, restored
 from keras_mmfusion.models._policies import policy_of, with_quantized
@@ -107,7 +107,7 @@ class FusionForecaster(FusionModel):
         dtype=None,
         **kwargs,
     ):
-        shapes = {name: tuple(shape) for name, shape in dict(inputs).items()}
+        shapes = sample_shapes(inputs)
         covariates = check_shapes(shapes, skip)
         series, *others = shapes
         encoders = dict(encoders or {})

@@ -4,7 +4,12 @@ import keras
 import numpy as np
 
 from keras_mmfusion._serialization import register
-from keras_mmfusion.models._encoding import check_encoders, encode_image, encode_tokens
+from keras_mmfusion.models._encoding import (
+    check_encoders,
+    encode_image,
+    encode_tokens,
+    sample_shapes,
+)
 from keras_mmfusion.models._fusion_model import FusionModel, restored
 from keras_mmfusion.models._missing import AttachMask, MaskedMean, ShowMask
 from keras_mmfusion.models._policies import policy_of, with_quantized
@@ -113,7 +118,7 @@ class FusionRetriever(Searching, FusionModel):
         dtype=None,
         **kwargs,
     ):
-        inputs = {name: tuple(shape) for name, shape in dict(inputs).items()}
+        inputs = sample_shapes(inputs)
         _check_modalities(inputs)
         check_encoders(inputs, encoders)
         own_policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())

@@ -6,6 +6,7 @@ import inspect
 import keras
 import numpy as np
 
+from keras_mmfusion.models._encoding import sample_shapes
 from keras_mmfusion.models.fusions import FUSIONS
 from keras_mmfusion.tuning._encoders import kinds_of, make_encoder
 from keras_mmfusion.tuning._packages import import_keras_tuner
@@ -23,7 +24,7 @@ class FusionHyperModel(keras_tuner.HyperModel):
         self, inputs, encoders, encoded, ranges, folds, loss, metrics, seed, options
     ):
         super().__init__(name=type(self).__name__)
-        self.inputs = {name: tuple(shape) for name, shape in dict(inputs).items()}
+        self.inputs = sample_shapes(inputs)
         self.encoders = dict(encoders or {})
         self.encoded = list(encoded)
         if unknown := sorted(set(self.encoders) - set(self.encoded)):

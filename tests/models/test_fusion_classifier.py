@@ -81,6 +81,9 @@ def test_order_of_inputs_is_the_order_of_fusion(model):
         ({"fusion": "mean"}, "one of .'atd', 'cascade', .*'tfn'.*'mean'"),
         ({"fusion": ATDFusion(8, 2), "fusion_options": {"num_heads": 2}}, "options"),
         ({"pooling": "max"}, "pooling='max'"),
+        ({"decoder": "lstm"}, "decoder.*'lstm'"),
+        ({"decoder": keras.layers.LSTM(4)}, r"\(None, 4\).*return_sequences"),
+        ({"decoder": keras.layers.Reshape((-1, 2, 4))}, r"\(None, 6, 2, 4\)"),
         ({"modality_droput": 0.1}, "FusionClassifier has no.*modality_droput=0.1"),
     ],
 )
@@ -95,11 +98,26 @@ def test_wrong_arguments(kwargs, message):
         ({"a": None}, r"\['a', 'b'\], encoders=\['a'\]"),
         ({"a": None, "b": keras.layers.Dense(3, name="a")}, "named .'a'"),
         ({"a": None, "b": keras.layers.Flatten()}, r"of 'b' must.*\(\(1, 6\)\)"),
+        ({"a": None, "b": keras.layers.Dense}, "layer or model.*Dense.* for 'b'"),
+        ([None, None], r"in a dict.*encoders=\[None, None\]"),
+        (None, "encoders=None"),
     ],
 )
 def test_wrong_encoders(encoders, message):
     with pytest.raises(ValueError, match=message):
         FusionClassifier({"a": (3, 2), "b": (3, 2)}, encoders)
+
+
+@pytest.mark.parametrize("shape", [3, (), (3, 2.5), keras.Input((3, 2)), "3, 2"])
+def test_wrong_shapes(shape):
+    with pytest.raises(ValueError, match=r"shape of one sample.*for 'b'"):
+        FusionClassifier({"a": (3, 2), "b": shape}, {"a": None, "b": None})
+
+
+def test_numbers_of_numpy():
+    model = FusionClassifier({"a": np.array([3, 2])}, {"a": None}, num_classes=Y.max())
+    assert model.output_shape == (None, 2)
+    assert json.loads(json.dumps(model.get_config()))["num_classes"] == 2
 
 
 def test_a_fusion_is_given_a_name(monkeypatch):
