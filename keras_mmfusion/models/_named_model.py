@@ -19,7 +19,9 @@ class NamedModel(keras.Model):
     the model with its weights.
     """
 
-    def __init__(self, inputs, outputs, name=None, trainable=None, **unknown):
+    def __init__(
+        self, inputs, outputs, name=None, trainable=None, frozen=None, **unknown
+    ):
         if unknown:
             # Keras takes any argument of a functional model, and does nothing with it.
             raise ValueError(
@@ -29,6 +31,25 @@ class NamedModel(keras.Model):
                 + "."
             )
         super().__init__(inputs=inputs, outputs=outputs, name=name, trainable=trainable)
+        self._frozen_at_first = self._frozen() if frozen is None else None
+        for layer in [] if frozen is None else self.layers:
+            # Only where it changes something, since the layers inside follow.
+            if layer.trainable == (layer.name in frozen):
+                layer.trainable = not layer.trainable
+
+    def _frozen(self):
+        """Names of the layers that are not to be trained."""
+        return [x.name for x in self.layers if x.weights and not x.trainable]
+
+    def _saved_state(self):
+        """What every config holds; which layers are frozen, where that was changed.
+
+        Layers that a model makes itself have no config in its own that would say so.
+        """
+        state = {"name": self.name, "trainable": self.trainable}
+        if self.trainable and self._frozen() != self._frozen_at_first:
+            state["frozen"] = self._frozen()
+        return state
 
     def call(self, inputs, training=None, mask=None):
         self.check_inputs(inputs)

@@ -140,8 +140,7 @@ class BeatEnsemble(BeatLabeller, NamedModel):
 
     def get_config(self):
         return {
-            "name": self.name,
-            "trainable": self.trainable,
+            **self._saved_state(),
             "members": [
                 keras.saving.serialize_keras_object(member) for member in self.members
             ],

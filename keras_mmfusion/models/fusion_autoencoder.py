@@ -217,8 +217,7 @@ class FusionAutoencoder(FusionModel):
         quantized = with_quantized(self._policy, [self._fusion()])
         return {
             **self._settings,
-            "name": self.name,
-            "trainable": self.trainable,
+            **self._saved_state(),
             "dtype": keras.dtype_policies.serialize(quantized),
             "fusion": self._saved_fusion(),
             # Pairs, since the order of the modalities counts.

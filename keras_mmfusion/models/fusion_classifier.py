@@ -187,8 +187,7 @@ class FusionClassifier(FusionModel):
     def get_config(self):
         return {
             **self._settings,
-            "name": self.name,
-            "trainable": self.trainable,
+            **self._saved_state(),
             "dtype": keras.dtype_policies.serialize(self._saved_policy()),
             "fusion": self._saved_fusion(),
             # Pairs, since the order of the modalities counts and JSON objects
@@ -213,6 +212,8 @@ class FusionClassifier(FusionModel):
     def with_num_classes(self, num_classes):
         """The same model with a fresh head for other classes.
 
+        What is frozen stays so, but for the head.
+
         Args:
             num_classes: int. `0` leaves the head out.
 
@@ -225,6 +226,9 @@ class FusionClassifier(FusionModel):
         # In floats, whatever the old one was: it is there to be trained.
         policy = keras.dtype_policies.serialize(self._saved_policy(head=False))
         config = {**self.get_config(), "dtype": policy, **changes}
+        # What is frozen stays so, a whole model too; but not the head.
+        frozen = [name for name in self._frozen() if name != "head"]
+        config |= {"trainable": True, "frozen": frozen or None}
         model = type(self).from_config(config)
         for layer in model.layers:
             if layer.name != "head":

@@ -308,8 +308,7 @@ class FusionForecaster(FusionModel):
         own = [layer for layer in self.layers if layer.name in names]
         return {
             **self._settings,
-            "name": self.name,
-            "trainable": self.trainable,
+            **self._saved_state(),
             "dtype": keras.dtype_policies.serialize(with_quantized(self._policy, own)),
             "fusion": self._saved_fusion(),
             # Pairs, since the order of the modalities counts.

@@ -94,6 +94,8 @@ class FusionHyperModel(keras_tuner.HyperModel):
             tuned |= {"inputs": self.inputs, "encoders": encoders}
             return self.model_class(**tuned, **self.options)
         config = self._like.get_config()
+        # What is made anew has to be trained.
+        config.pop("frozen", None)
         if "decoder" in config:
             # It follows the fusion: built anew, for the new width.
             config["decoder"] = _unbuilt(config["decoder"])

@@ -46,3 +46,39 @@ def test_a_model_of_some_of_the_layers_is_saved(tmp_path):
     part.save(tmp_path / "part.keras")
     again = keras.saving.load_model(tmp_path / "part.keras")
     assert_close(predict(again, x), predict(part, x), 1e-6)
+
+
+def frozen(model):
+    layers = [layer for layer in model.layers if layer.weights]
+    return {layer.name for layer in layers if not layer.trainable_weights}
+
+
+@once
+def test_what_is_frozen_stays_so(tmp_path):
+    model = classifier("concat")
+    assert "frozen" not in model.get_config()
+    whole = {"wave_encoder", "fusion", "head"}
+    for names in ({"fusion"}, {"wave_encoder", "head"}, set(), whole):
+        for layer in model.layers:
+            layer.trainable = layer.name not in names
+        model.save(tmp_path / "model.keras")
+        again = keras.saving.load_model(tmp_path / "model.keras")
+        assert frozen(again) == names
+        assert frozen(type(again).from_config(again.get_config())) == names
+        assert frozen(model.with_num_classes(2)) == names - {"head"}
+        assert frozen(model.with_num_classes(0)) == names - {"head"}
+    model.trainable = False
+    assert not type(model).from_config(model.get_config()).trainable
+    model = model.with_num_classes(2)
+    assert frozen(model) == whole - {"head"}
+    model.trainable = True
+    assert not frozen(type(model).from_config(model.get_config()))
+
+
+@once
+def test_a_skip_that_is_trained_stays_so():
+    model = FusionForecaster({"series": (12, 2)}, {}, horizon=5)
+    assert frozen(model) == {"skip"}
+    model.get_layer("skip").trainable = True
+    again = FusionForecaster.from_config(model.get_config())
+    assert not frozen(again)
