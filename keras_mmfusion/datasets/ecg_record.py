@@ -1,5 +1,6 @@
 """ECG recordings from WFDB files, with errors a user can act on."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,18 @@ _BITS = {
     32: ("32",),
 }
 # Units in millivolts; the sign for micro has two codes.
-MILLIVOLTS = {"mv": 1.0, "uv": 1e-3, "\u00b5v": 1e-3, "\u03bcv": 1e-3, "v": 1e3}
+MILLIVOLTS = {
+    unit: scale
+    for scale, units in (
+        (1.0, ("mv", "millivolt", "millivolts")),
+        (1e-3, ("uv", "\u00b5v", "\u03bcv", "microvolt", "microvolts")),
+        (1e-6, ("nv", "nanovolt", "nanovolts")),
+        (1e3, ("v", "volt", "volts")),
+    )
+    for unit in units
+}
+# "µV" in a header, in UTF-8 or Latin-1. The library reads ASCII alone, of it "V".
+_MICROVOLTS = re.compile(rb"/(\xc2\xb5|\xce\xbc|\xb5)v\b", re.IGNORECASE)
 # No signal is larger, be it in microvolts (1 V is 1e6) or in counts of 24 bits. Up to
 # here a wrong sample disturbs the seconds around it, beyond the whole record.
 LARGEST = 1e7
@@ -232,7 +244,7 @@ def _read_signals(wfdb, path, header, verify):
             f"The signals of {path} cannot be read: truncated or corrupt "
             f"({_brief(error)}). Download the record again."
         ) from error
-    leads, columns = _lead_names(header), []
+    leads, units, columns = _lead_names(header), _units(path, record), []
     for i, digital in enumerate(record.e_d_signal):
         expected = record.checksum[i] if verify and record.checksum else None
         found = digital.sum(dtype="int64")
@@ -242,7 +254,7 @@ def _read_signals(wfdb, path, header, verify):
                 "header: the signal file is corrupt. Download it again."
             )
         column = (digital - record.baseline[i]).astype("float32")
-        column *= np.float32(_to_millivolts(record.units[i])) / np.float32(
+        column *= np.float32(_to_millivolts(units[i])) / np.float32(
             record.adc_gain[i] or 200.0
         )
         # The most negative code of a format means "no valid sample here".
@@ -254,6 +266,16 @@ def _read_signals(wfdb, path, header, verify):
 
 def _lead_names(header):
     return tuple(name or f"lead_{i}" for i, name in enumerate(header.sig_name, 1))
+
+
+def _units(path, record):
+    """Units of the signals, with the sign for micro that the library drops."""
+    lines = path.with_name(path.name + ".hea").read_bytes().splitlines()
+    lines = [line for line in lines if line.strip() and not line.startswith(b"#")]
+    return [
+        "uV" if _MICROVOLTS.search(line) else unit
+        for unit, line in zip(record.units, lines[1:], strict=False)
+    ]
 
 
 def _to_millivolts(units):

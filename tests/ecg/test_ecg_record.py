@@ -43,11 +43,11 @@ def test_beats_only_on_request():
     assert read_wfdb(EXCERPT).beats is None
 
 
-@pytest.mark.parametrize("units", ["uV", "V", "mV"])
+@pytest.mark.parametrize("units", ["uV", "V", "mV", "\u00b5V", "\u03bcV", "microvolts"])
 def test_units_become_millivolts(tmp_path, units):
     import wfdb
 
-    scale = {"uV": 1e3, "V": 1e-3, "mV": 1.0}[units]
+    scale = {"V": 1e-3, "mV": 1.0}.get(units, 1e3)
     values = np.sin(np.arange(720) / 20)[:, None]
     wfdb.wrsamp(
         "rec",
