@@ -20,14 +20,23 @@ from keras_mmfusion.datasets.ecg_record import (
 _CLOCK = re.compile(
     r"time|date|elapsed|seconds|sample|index|unnamed|^(t|s|ms)?$|^t[\W_]"
 )
-_UNIT = re.compile(rf"\s*[\[(]({'|'.join(MILLIVOLTS)})[\])]$", re.IGNORECASE)
+_TIME = re.compile(r"time|elapsed|seconds|^(t|s|ms)$|^t[\W_]")
+# Seconds of the units that such a column may be in.
+_SECONDS = (1e-9, 1e-6, 1e-3, 1.0, 60.0, 3600.0, 86400.0)
+# "MLII (uV)", and "MLII_uV"; but "ECG V" is a lead.
+_UNIT = re.compile(
+    rf"\s*[\[(]({'|'.join(MILLIVOLTS)})[\])]$"
+    rf"|[\s_]({'|'.join(unit for unit in MILLIVOLTS if unit != 'v')})$",
+    re.IGNORECASE,
+)
+_COMMAS = "Part columns by commas, and write decimals with a point."
 
 
 def read_csv(path, fs):
     """Read an ECG from a CSV file: a header row, then one column a lead, in mV.
 
-    Units other than mV stand in the name of a lead, as in `MLII (uV)`, or in a row of
-    their own below the header.
+    Units other than mV stand in the name of a lead, as in `MLII (uV)` or `MLII_uV`, or
+    in a row of their own below the header.
 
     Args:
         path: Path of the file, in UTF-8. Columns that tell the time or count samples
@@ -41,7 +50,7 @@ def read_csv(path, fs):
 
     Raises:
         RecordError: The file is missing, is no text, has no header, or holds no
-            numbers.
+            numbers; or the times in it are of another rate.
 
     Example:
 
@@ -71,14 +80,16 @@ def read_csv(path, fs):
         raise RecordError(
             f"{path} holds no lead: expected one column a lead, beside the time, under "
             f"the header '{','.join(names)[:60]}'. Received: {len(table)} rows."
+            f"{f' {_COMMAS}' * (len(names) == 1)}"
         )
+    _check_rate(path, names, table, fs)
     signals = table[:, keep] * scales[keep]
     signals[np.abs(signals) > LARGEST] = np.nan
     leads = tuple(_UNIT.sub("", names[i]) for i in keep)
     if not np.isfinite(signals).any():
         raise RecordError(
             f"{path} holds no number under '{','.join(leads)[:60]}' that could be "
-            "millivolts. Part columns by commas, and write decimals with a point."
+            f"millivolts. {_COMMAS}"
         )
     return ECGRecord(path.stem, signals.astype("float32"), leads, float(fs))
 
@@ -94,7 +105,9 @@ def _read(path, rows):
             f"Received: {','.join(names)[:60]!r}. Add one, such as 'MLII,V1'."
         )
     found = [_UNIT.search(name) for name in names]
-    scales = [MILLIVOLTS[unit[1].lower()] if unit else 1.0 for unit in found]
+    scales = [
+        MILLIVOLTS[(unit[1] or unit[2]).lower()] if unit else 1.0 for unit in found
+    ]
     first = next(rows, [])
     units = [MILLIVOLTS.get(_unquoted(cell).lower()) for cell in first]
     if len(first) == len(names) and any(units) and not any(map(_is_number, first)):
@@ -112,7 +125,7 @@ def _cells(path, rows, first, width):
         if len(row) != width:
             raise RecordError(
                 f"{path} is not a table: expected {width} columns, as in the header. "
-                f"Received: {len(row)} in line {rows.line_num}."
+                f"Received: {len(row)} in line {rows.line_num}. {_COMMAS}"
             )
         yield from map(_number, row)
 
@@ -120,6 +133,24 @@ def _cells(path, rows, first, width):
 def _is_clock(values, fs):
     """Whether more than a second rises with every sample, as no ECG does."""
     return len(values) > fs and bool((np.diff(values) > 0).all())
+
+
+def _check_rate(path, names, table, fs):
+    """Raise where times, in whatever unit, go on at another rate than `fs`."""
+    for name, values in zip(names, table.T, strict=True):
+        if not (_TIME.search(name.lower()) and _is_clock(values, fs)):
+            continue
+        step = (values[-1] - values[0]) / (len(values) - 1)
+        rates = 1 / (step * np.array(_SECONDS))
+        even = np.isclose(np.median(np.diff(values)), step, rtol=0.5)
+        # By 1 go numbers of samples.
+        if even and step != 1 and not np.isclose(rates, fs, rtol=0.03).any():
+            raise RecordError(
+                f"The column {name} of {path} goes on by {step:.6g} a row, which is "
+                f"{1 / step:.4g} Hz in seconds, {1e3 / step:.4g} Hz in milliseconds. "
+                f"Received: a sampling rate of {fs:g} Hz. Give the right one, or leave "
+                "the column out."
+            )
 
 
 def _unquoted(cell):

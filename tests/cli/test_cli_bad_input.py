@@ -261,6 +261,9 @@ def test_rate_where_it_does_not_belong(path, refused):
         ("0.1,\n0.2,\n", "header"),
         ('"MLII\n' + "0.1\n" * 50_000, "not a table"),
         ("time [s],t,'sample #'\n0,0,0\n1,1,1\n", "no lead"),
+        ("t;MLII\n0,1;0,2\n0,2;0,3\n", "expected 1 columns.*by commas.*a point"),
+        ("MLII\n0,2\n0,3\n", "expected 1 columns.*by commas.*a point"),
+        ("time\tMLII\n0.1\t0.2\n0.2\t0.3\n", "no lead.*Part columns by commas"),
     ],
 )
 def test_csv_that_holds_no_ecg(tmp_path, refused, text, pattern):

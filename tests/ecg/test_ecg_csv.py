@@ -68,13 +68,38 @@ def test_quotes_and_comments(tmp_path, text, leads):
 
 @pytest.mark.parametrize(
     "header",
-    ["t,MLII (uV),V1 [mV]", "t,MLII (\u03bcV),V1", "t,MLII,V1\n'seconds','uV','mV'"],
-)
+    ["t,MLII (uV),V1 [mV]", "t,MLII (\u03bcV),V1", "t,MLII,V1\n'seconds','uV','mV'",
+     "t,MLII_uV,V1_mV", "t,MLII uV,V1 mV", "t,MLII [microvolts],V1"],
+)  # fmt: skip
 def test_units_become_millivolts(tmp_path, header):
     record = read(tmp_path, table(header))
     assert record.leads == ("MLII", "V1")
     expected = np.float32(ROWS)[:, 1:] * np.float32([1e-3, 1])
     np.testing.assert_allclose(record.signals, expected, rtol=1e-6)
+
+
+def test_v_is_a_lead(tmp_path):
+    record = read(tmp_path, table("t,II (uV),ECG V"))
+    assert record.leads == ("II", "ECG V")
+    np.testing.assert_array_equal(record.signals[:, 1], np.float32(ROWS)[:, 2])
+
+
+@pytest.mark.parametrize(
+    ("header", "step"),
+    [("time", 1 / 360), ("time (ms)", 1e3 / 360), ("t", 1 / 60 / 360), ("sample", 3),
+     ("time", 1), ("Zeit", 1 / 250)],
+)  # fmt: skip
+def test_the_time_goes_by_the_rate(tmp_path, header, step):
+    rows = (f"{i * step:.8g},{i % 7}" for i in range(500))
+    assert read(tmp_path, "\n".join([f"{header},II", *rows]), 360).leads == ("II",)
+
+
+@pytest.mark.parametrize("step", ["0.004", "4"])
+def test_the_time_of_another_rate(tmp_path, step):
+    rows = (f"{i * float(step):g},{i % 7}" for i in range(500))
+    message = f"column time of .* by {step} a row.*250 Hz in.*Received: .* of 360 Hz"
+    with pytest.raises(RecordError, match=message):
+        read(tmp_path, "\n".join(["time,II", *rows]), 360)
 
 
 def test_text_in_the_first_row_is_no_unit(tmp_path):
