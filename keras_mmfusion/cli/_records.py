@@ -12,7 +12,12 @@ DETECT = "detect"
 
 def beat_source(text):
     """Argument type: where beats are from; detection may go by its detector's name."""
-    return DETECT if text == "xqrs" else text
+    return DETECT if text == "xqrs" else annotator(text)
+
+
+def annotator(text):
+    """Argument type: the extension of an annotation file, with or without a point."""
+    return text.removeprefix(".")
 
 
 def rate(text):

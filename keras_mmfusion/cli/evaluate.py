@@ -33,6 +33,7 @@ def add_parser(commands):
     parser.add_argument(
         "--reference",
         default="atr",
+        type=_records.annotator,
         metavar="EXT",
         help="extension of the annotation files with the reference labels "
         "(default: %(default)s)",

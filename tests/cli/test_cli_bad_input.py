@@ -126,6 +126,12 @@ def test_truncated_annotations(path, refused):
         refused("rec.atr is truncated.*Download", "evaluate", path)
 
 
+@pytest.mark.parametrize("command", ["annotate --beats", "evaluate --reference"])
+def test_extensions_may_have_a_point(path, command):
+    command, option = command.split()
+    assert cli.main([command, str(path), option, ".atr"]) == 0
+
+
 def test_missing_annotations(path, refused):
     refused(r"No annotation file at .*rec\.ecg", "annotate", path, "--beats", "ecg")
     path.with_suffix(".atr").unlink()
