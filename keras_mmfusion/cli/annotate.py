@@ -110,6 +110,7 @@ def summary(record, labels, model, args):
     lines = [
         f"Record  {record.name}: {duration_text(record.duration)} at {record.fs:g} Hz",
         f"Beats   {len(labels):,} {beats}",
+        *(_silence(record, args) if args.beats == _records.DETECT else ()),
         f"Leads   {', '.join(labels.leads)}",
         f"Model   {_records.preset_name(args)}",
     ]
@@ -121,12 +122,12 @@ def summary(record, labels, model, args):
         if args.beats == _records.DETECT:
             lines.append("        (finding the beats looked at the whole record)")
     burden = labels.ectopic_per_hour(record.duration)
-    lines += ["", "Class                            beats   share   per hour"]
+    lines += ["", "Class                              beats   share   per hour"]
     for name, count in labels.counts().items():
         share = f"{100 * count / max(len(labels), 1):6.1f}%"
         rate = f"{burden[name]:11.1f}" if name in burden else ""
         title = CLASS_NAMES.get(name, "")
-        lines.append(f"  {name}  {title:27}{count:7,} {share}{rate}".rstrip())
+        lines.append(f"  {name}  {title:27}{count:9,} {share}{rate}".rstrip())
     if burden:
         total, kinds = sum(burden.values()), " + ".join(burden)
         lines.append(f"Ectopic burden ({kinds}): {total:.1f} beats per hour")
@@ -135,6 +136,15 @@ def summary(record, labels, model, args):
         reasons = sorted(set(labels.reasons.tolist()) - {""})
         lines.append(f"Q: {unusable:,} beats could not be used ({', '.join(reasons)})")
     return "\n".join(lines)
+
+
+def _silence(record, args):
+    """How long there was nothing to detect, whatever another lead may show."""
+    from keras_mmfusion.preprocessing.beat_detection import silence
+
+    name, seconds = silence(record, args.lead[0] if args.lead else None)
+    if seconds >= 1:
+        yield f"        none in {duration_text(seconds)} without a signal in {name}"
 
 
 def check_picture(path):

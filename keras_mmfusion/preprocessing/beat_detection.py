@@ -85,6 +85,18 @@ def detect_beats(record, lead=None, progress=None):
     return beats
 
 
+def silence(record, lead=None):
+    """Name of the lead in which beats are detected, and its seconds without a signal.
+
+    Args:
+        record: `ECGRecord`.
+        lead: str. As for `detect_beats`.
+    """
+    column = _detection_lead(record, lead)
+    dark = unusable(record.signals[:, column : column + 1], record.fs)
+    return record.leads[column], float(dark.sum() / record.fs)
+
+
 def check_alignment(record, min_beats=3):
     """Make sure that the beats of a record lie on the QRS complexes of its signal.
 

@@ -1,5 +1,6 @@
 import csv
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from cli_fakes import RuleModel, copy_excerpt, files_in, write_record
 from scipy.signal import resample_poly
 
 from keras_mmfusion import cli, presets
+from keras_mmfusion.analysis import BeatLabels
+from keras_mmfusion.cli import annotate
 from keras_mmfusion.cli.demo import EXCERPT
 from keras_mmfusion.datasets import RecordError, read_wfdb
 
@@ -62,6 +65,26 @@ def test_annotate_with_detected_beats(tmp_path, capsys, suffix, beats):
     assert len(found) == pytest.approx(len(true), abs=3)
     # Where the annotators put them, not only in the same complex.
     assert np.median(nearest) <= 2 and np.quantile(nearest, 0.9) <= 20
+
+
+def test_a_lost_lead_of_detection_is_told(tmp_path, capsys):
+    record = read_wfdb(EXCERPT)
+    signals = record.signals.copy()
+    signals[7200:10800, 0] = np.nan
+    path = write_record(tmp_path, signals, 360, record.leads)
+    assert cli.main(["annotate", str(path)]) == 0
+    assert "none in 0 min 10 s without a signal in MLII" in capsys.readouterr().out
+    assert cli.main(["annotate", str(path), "--lead", "V1", "--force"]) == 0
+    assert "without a signal" not in capsys.readouterr().out
+
+
+def test_the_beats_of_a_day_fit_their_column():
+    record = read_wfdb(EXCERPT)
+    marks = np.tile(np.float32([1, 0, 0, 0]), (123_456, 1))
+    labels = BeatLabels.from_probabilities("day", 360, np.arange(123_456), marks)
+    args = SimpleNamespace(beats="atr", preset="atd_mitbih", causal=False)
+    text = annotate.summary(record, labels, RuleModel(), args)
+    assert "bundle branch block  123,456  100.0%" in text
 
 
 def test_existing_output_is_kept_without_force(tmp_path, capsys):
