@@ -134,6 +134,8 @@ def test_what_is_no_table(model):
     ):
         with pytest.raises(RecordError, match="two or more datetime64 times in made"):
             model.forecast(replace(made, **other))
+    with pytest.raises(RecordError, match=r"dtype object. .*astype"):
+        model.forecast(replace(made, values=made.values.astype(object)))
 
 
 def test_a_picture_has_what_was_known_and_what_comes(model):
@@ -204,6 +206,30 @@ def test_the_command(preset, model, tmp_path, capsys):
     out.write_text("mine")
     assert cli.main(["forecast", file, "--preset", str(preset), *options]) == 2
     assert "--force" in capsys.readouterr().err and out.read_text() == "mine"
+
+
+def test_digits_are_those_of_the_column(tmp_path, capsys):
+    """Of a counter, a load, and a share; all have four that say something."""
+    made = waves()
+    values = np.concatenate([made.values, made.values[:, :1]], axis=1)
+    values = values * [40, 4000, 1e-3] + [123_456_789, 50_000, 0.5]
+    columns = ("meter of the house", "load", "share")
+    made = SeriesTable("meter", made.times, values, columns)
+    model = fitted(made)
+    presets.save(model, tmp_path / "own", preprocessor=model.preprocessor)
+    file, out = write(made, tmp_path / "meter.csv"), tmp_path / "out.csv"
+    options = ["--preset", str(tmp_path / "own"), "--output", str(out)]
+    assert cli.main(["forecast", file, *options]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    expected = model.forecast(made).values
+    first = lines.index(next(line for line in lines if line.startswith("Time"))) + 1
+    assert len({len(line) for line in lines[first - 1 : first + 8]}) == 1
+    printed = [line.split()[2:] for line in lines[first : first + 8]]
+    atol = [0.06, 6, 1e-6]
+    np.testing.assert_array_less(np.abs(np.float64(printed) - expected).max(0), atol)
+    assert "e" not in "".join(map("".join, printed))
+    written = np.genfromtxt(out, delimiter=",", skip_header=1)[:, 1::3]
+    np.testing.assert_allclose(written, expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,8 @@ class Forecast:
             writer.writerow(head)
             for time, *row in zip(self.times, *parts, strict=True):
                 text = str(time).replace("T", " ")
-                writer.writerow([text, *(f"{value:.6g}" for value in row)])
+                # Six digits would leave nothing of how a counter goes on.
+                writer.writerow([text, *(f"{value:.10g}" for value in row)])
 
 
 def plot_forecast(forecast, table=None, steps=None, columns=None):

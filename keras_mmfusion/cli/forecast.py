@@ -1,5 +1,6 @@
 """`mmfusion forecast`: what follows the last row of a table."""
 
+import math
 from pathlib import Path
 
 from keras_mmfusion.cli._outputs import staged
@@ -102,11 +103,19 @@ def summary(table, forecast, prepare, args):
     if forecast.level is not None:
         lines.append(f"        with intervals of {forecast.level:.0%}")
     lines += [f"Note    {note}" for note in notes(table, prepare)]
-    names = "".join(f"{name:>12s}" for name in forecast.columns)
-    lines += ["", f"{'Time':19s}{names}"]
-    for time, row in zip(forecast.times[:MAX_ROWS], forecast.values, strict=False):
-        cells = "".join(f"{value:12.4g}" for value in row)
-        lines.append(f"{_text(time):19s}{cells}")
+    columns = zip(
+        forecast.columns, forecast.values.T, prepare.scaler.scale, strict=True
+    )
+    cells = [
+        [name, *(_number(value, scale) for value in values[:MAX_ROWS])]
+        for name, values, scale in columns
+    ]
+    widths = [max(10, *map(len, column)) for column in cells]
+    times = ["Time", *map(_text, forecast.times[:MAX_ROWS])]
+    lines.append("")
+    for time, *row in zip(times, *cells, strict=True):
+        texts = (f"{t:>{width}s}" for t, width in zip(row, widths, strict=True))
+        lines.append("  ".join([f"{time:19s}", *texts]))
     left = len(forecast.times) - MAX_ROWS
     if left > 0:
         lines.append(f"and {left} more" + ("" if args.output else "; see --output"))
@@ -137,6 +146,12 @@ def notes(table, prepare):
             f"{distance[row, i]:,.0f} standard deviations from the mean of training: "
             "is it right, and in the unit of the preset?"
         )
+
+
+def _number(value, scale):
+    """A value with the digits that a thousandth of `scale` would change."""
+    digits = 3 - math.floor(math.log10(scale))
+    return f"{value:.{max(digits, 0)}f}" if abs(digits) < 7 else f"{value:.4g}"
 
 
 def _text(time):

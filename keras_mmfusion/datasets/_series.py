@@ -68,6 +68,11 @@ def check_table(table):
             f"{expected[1]} values for each. Received: times {times.dtype} of shape "
             f"{times.shape}, values of shape {values.shape}."
         )
+    if values.dtype.kind not in "iufb":
+        raise RecordError(
+            f"Expected values of {table.name} that are numbers. Received: dtype "
+            f"{values.dtype}. `values.astype(float)` makes them of a frame's objects."
+        )
 
     def where(row):
         return f"{table.name}, row {row} ({times[row]})"
