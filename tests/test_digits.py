@@ -165,8 +165,9 @@ def test_fsdd_in_every_place(tmp_path, below):
     assert spoken.names[11:13] == ("0_george_11.wav", "0_lucas_0.wav")
     assert spoken.labels.tolist() == sorted(spoken.labels.tolist())
     assert [len(w) for w in spoken.waves[::36]] == [1200 + 100 * d for d in range(10)]
-    few = fsdd.load_fsdd(tmp_path, speakers=["lucas"])
-    assert set(few.speakers) == {"lucas"} and len(few.waves) == 120
+    for speakers in (["lucas"], "lucas"):
+        few = fsdd.load_fsdd(tmp_path, speakers=speakers)
+        assert set(few.speakers) == {"lucas"} and len(few.waves) == 120
     with pytest.raises(RecordError, match="george, lucas, theo"):
         fsdd.load_fsdd(tmp_path)
     write_wav(tmp_path / below / "1_theo_99.wav", np.zeros(5), rate=16000)

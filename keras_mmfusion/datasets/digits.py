@@ -122,8 +122,8 @@ def load_digits(protocol="digits", data_dir=None, seed=0, speakers=None):
             `KERAS_MMFUSION_DATA`, then the cache.
         seed: int. Of the random split; for `"digits_speaker"` it also says whose
             turn it is to be tested on. Defaults to `0`.
-        speakers: Sequence of str, whose recordings to read. Defaults to `None`: the
-            six of the release.
+        speakers: str or sequence of str, whose recordings to read. Defaults to `None`:
+            the six of the release.
 
     Returns:
         `Digits`.

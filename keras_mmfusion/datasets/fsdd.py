@@ -66,7 +66,7 @@ def load_fsdd(data_dir=None, speakers=SPEAKERS):
 
     Args:
         data_dir: See `find_fsdd`.
-        speakers: Sequence of str, whose recordings to read; None for all.
+        speakers: str or sequence of str, whose recordings to read; None for all.
             Defaults to the six of the release.
 
     Returns:
@@ -83,6 +83,7 @@ def load_fsdd(data_dir=None, speakers=SPEAKERS):
     len(spoken.waves), spoken.rate  # (3000, 8000.0)
     ```
     """
+    speakers = (speakers,) if isinstance(speakers, str) else speakers
     folder = find_fsdd(data_dir)
     names = [_NAME.fullmatch(path.name) for path in folder.glob("*.wav")]
     found = sorted((m[1], m[2], int(m[3]), m[0]) for m in names if m)
