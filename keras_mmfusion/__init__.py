@@ -8,10 +8,12 @@ fusion = keras_mmfusion.layers.ATDFusion(dim=32)
 ```
 
 Subpackages are imported when they are first used. So `import keras_mmfusion` is
-light, and `KERAS_BACKEND` may still be set after it.
+light, and `KERAS_BACKEND` may still be set after it. After `import keras`, it makes
+our classes known to `keras.saving.load_model`; else, `keras_mmfusion.models` does so.
 """
 
 import importlib
+import sys
 from typing import TYPE_CHECKING
 
 from keras_mmfusion._version import __version__ as __version__
@@ -53,3 +55,8 @@ def __getattr__(name):
 
 def __dir__():
     return sorted({*globals(), *__all__})
+
+
+if "keras" in sys.modules:
+    # The backend is chosen, and whoever imports us may want to load a model next.
+    from keras_mmfusion import layers, models, preprocessing
