@@ -1,12 +1,17 @@
 """From recordings to labelled beats, by any model of consecutive beats."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
-from keras_mmfusion.datasets.ecg_record import read_wfdb
+from keras_mmfusion.datasets.ecg_record import RecordError, read_wfdb
 from keras_mmfusion.models.beat_consensus import BeatConsensus
-from keras_mmfusion.preprocessing.beat_detection import DETECTOR, detect_beats
+from keras_mmfusion.preprocessing.beat_detection import (
+    DETECTOR,
+    check_alignment,
+    detect_beats,
+)
 from keras_mmfusion.preprocessing.beat_segments import BeatSegments
 
 
@@ -79,7 +84,9 @@ class BeatLabeller:
             labelled Q, with the reason.
 
         Raises:
-            RecordError: The recording cannot be read or has no beats.
+            RecordError: The recording cannot be read or has no beats, those of the
+                annotation file do not lie on its heart beats, or an `ECGRecord` made
+                by hand is not as `read_wfdb` would have it.
             ValueError: The model has no preprocessor or no class names.
         """
         from keras_mmfusion.analysis.beat_labels import BeatLabels
@@ -149,8 +156,14 @@ class BeatLabeller:
 
 
 def _read(path, source, leads):
+    if Path(path).suffix.lower() == ".csv":
+        raise RecordError(
+            f"Expected a WFDB record. Received: {path}, which does not tell its rate. "
+            "`read_csv(path, fs)` reads it; add `beats`, such as `detect_beats` finds."
+        )
     record = read_wfdb(path, annotator=None if source == DETECTOR else source)
     if source != DETECTOR:
+        check_alignment(record)
         return record
     lead = leads if isinstance(leads, str) else next(iter(leads or ()), None)
     return replace(record, beats=detect_beats(record, lead))

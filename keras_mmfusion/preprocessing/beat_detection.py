@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from keras_mmfusion.datasets._checked_record import checked_record
 from keras_mmfusion.datasets.ecg_record import RecordError
 from keras_mmfusion.preprocessing._ecg_leads import lead_rank
 from keras_mmfusion.preprocessing._interruptions import unusable
@@ -54,6 +55,7 @@ def detect_beats(record, lead=None, progress=None):
     record = replace(record, beats=detect_beats(record))
     ```
     """
+    record = checked_record(record)
     _require_rate(record)
     column = _detection_lead(record, lead)
     name = record.leads[column]

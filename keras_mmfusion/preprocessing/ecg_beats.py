@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 
 from keras_mmfusion._serialization import register
+from keras_mmfusion.datasets._checked_record import checked_record
 from keras_mmfusion.datasets.ecg_record import RecordError
 from keras_mmfusion.preprocessing._ecg_leads import is_chest, is_lead, lead_rank
 from keras_mmfusion.preprocessing._interruptions import heart_times
@@ -121,6 +122,7 @@ class BeatPreprocessor:
         return cls(**config)
 
     def __call__(self, record, leads=None):
+        record = checked_record(record)
         if record.beats is None or len(record.beats) == 0:
             raise RecordError(
                 f"Record {record.name} has no beats to label. Name an annotation "

@@ -23,6 +23,7 @@ from scipy.signal import butter, resample_poly, sosfilt, sosfilt_zi, sosfiltfilt
 
 from keras_mmfusion.datasets import ECGRecord, RecordError, mitbih
 from keras_mmfusion.preprocessing import BeatPreprocessor
+from keras_mmfusion.preprocessing.beat_detection import detect_beats
 
 pytestmark = once
 
@@ -259,6 +260,34 @@ def test_units_are_millivolts(record, offline):
 def test_no_beats(record, beats):
     with pytest.raises(RecordError, match="no beats"):
         BeatPreprocessor()(replace(record, beats=beats))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"signals": np.zeros(720)}, "shape .samples, 2.*MLII, V1. Received: .*720,"),
+        ({"signals": np.zeros((2, 720))}, r"Received: shape \(2, 720\)"),
+        ({"leads": ("II",)}, "shape .samples, 1., a column for each of II"),
+        ({"beats": np.array([0.5, 1.3])}, "numbers of samples.*0.5.*of seconds"),
+        ({"beats": np.array([700, 300])}, "ascending"),
+        ({"beats": np.array([300, 10**7])}, "from 0 to 53,999.*to 10000000"),
+        ({"beats": np.array([-1, 300])}, "from 0 to"),
+    ],
+)
+def test_a_record_made_by_hand_is_checked(record, change, message):
+    with pytest.raises(RecordError, match=message):
+        BeatPreprocessor()(replace(record, **change))
+    if "beats" not in change:
+        with pytest.raises(RecordError, match=message):
+            detect_beats(replace(record, beats=None, **change))
+
+
+def test_lists_are_as_good_as_arrays(record, offline):
+    listed = replace(record, beats=record.beats.tolist(), leads=list(record.leads))
+    modalities = BeatPreprocessor()(listed).modalities
+    assert all(np.array_equal(modalities[n], offline[n]) for n in NAMES)
+    with pytest.raises(TypeError, match=r"an ECGRecord.*Received: ndarray"):
+        BeatPreprocessor()(record.signals)
 
 
 def test_template_is_the_median_of_the_good_beats(record):

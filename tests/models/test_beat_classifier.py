@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from cli_fakes import copy_excerpt, write_beats
 from harness import assert_close
 
 from keras_mmfusion.cli.demo import EXCERPT
@@ -60,6 +61,15 @@ def test_path_and_record_are_the_same(model, labels):
     from_path = model.predict_record(EXCERPT)
     assert_close(from_path.probabilities, labels.probabilities, 0.0)
     assert from_path.beat_source == "atr"
+
+
+def test_paths_that_say_too_little(model, record, tmp_path):
+    path = copy_excerpt(tmp_path)
+    write_beats(tmp_path, record.beats[1:-1] + 90)
+    with pytest.raises(RecordError, match="belong to another record"):
+        model.predict_record(path)
+    with pytest.raises(RecordError, match=r"a WFDB record.*ecg\.csv.*read_csv"):
+        model.predict_record("ecg.csv")
 
 
 @pytest.mark.parametrize("beats", ["detect", "xqrs"])
