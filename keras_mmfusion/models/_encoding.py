@@ -120,14 +120,22 @@ def _takes_mask(encoder):
 
 def _makes_mask(encoder):
     """Whether it masks zeros, as NaN comes to it; a mask from here would undo that."""
-    if isinstance(encoder, keras.Model):
-        layers = (
-            x for x in encoder.layers if not isinstance(x, keras.layers.InputLayer)
-        )
-        encoder = next(layers, None)
-    return isinstance(encoder, keras.layers.Masking) or (
-        isinstance(encoder, keras.layers.Embedding) and encoder.mask_zero
-    )
+    layers = list(_in_order(encoder))
+    # What is before an embedding makes token numbers, and needs no mask.
+    return any(
+        isinstance(layer, keras.layers.Embedding) and layer.mask_zero
+        for layer in layers
+    ) or isinstance(next(iter(layers), None), keras.layers.Masking)
+
+
+def _in_order(encoder):
+    """The layers of an encoder, those of the models in it included."""
+    if not isinstance(encoder, keras.Model):
+        yield encoder
+        return
+    for layer in encoder.layers:
+        if not isinstance(layer, keras.layers.InputLayer):
+            yield from _in_order(layer)
 
 
 def drop_modalities(names, features, rate, policy):

@@ -316,11 +316,14 @@ def words(kind="embedding", length=None):
     lstm = keras.layers.LSTM(4, return_sequences=True)
     if kind == "sequential":
         return keras.Sequential([embedding, lstm], name="text_encoder")
+    if kind == "nested":
+        layers = [keras.layers.Identity(), keras.Sequential([embedding]), lstm]
+        return keras.Sequential(layers, name="text_encoder")
     numbers = keras.Input((length,))
     return keras.Model(numbers, lstm(embedding(numbers)), name="text_encoder")
 
 
-@pytest.mark.parametrize("kind", ["embedding", "sequential", "functional"])
+@pytest.mark.parametrize("kind", ["embedding", "sequential", "functional", "nested"])
 def test_padding_that_the_encoder_masks_counts_nothing(kind):
     x = {"text": np.array([[7, 5, 9, 0, 0]] * 2), "wave": small.inputs(2)["wave"]}
     of_any_length = of_tokens(words(kind), None)
