@@ -1,5 +1,6 @@
 """`mmfusion evaluate`: compare the labels of records with reference annotations."""
 
+import argparse
 import csv
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +34,7 @@ def add_parser(commands):
     parser.add_argument(
         "--reference",
         default="atr",
-        type=_records.annotator,
+        type=_reference,
         metavar="EXT",
         help="extension of the annotation files with the reference labels "
         "(default: %(default)s)",
@@ -115,6 +116,16 @@ def confusion_text(comparison):
         cells = [(comparison.extra == c).sum() for c in columns[:-1]]
         lines.append(f"  {'extra':6}" + "".join(f"{cell:8,}" for cell in cells))
     return lines
+
+
+def _reference(text):
+    """Argument type: the extension of a file with labels, which detection has not."""
+    if _records.beat_source(text) == _records.DETECT:
+        raise argparse.ArgumentTypeError(
+            "expected the extension of annotation files with the labels to compare "
+            f"with. Received: {text!r}"
+        )
+    return _records.annotator(text)
 
 
 def _compare_all(args):

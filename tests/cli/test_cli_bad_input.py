@@ -132,6 +132,11 @@ def test_extensions_may_have_a_point(path, command):
     assert cli.main([command, str(path), option, ".atr"]) == 0
 
 
+@pytest.mark.parametrize("source", ["detect", "xqrs"])
+def test_detection_is_no_reference(path, refused, source):
+    refused("labels to compare with. Received", "evaluate", path, "--reference", source)
+
+
 def test_missing_annotations(path, refused):
     refused(r"No annotation file at .*rec\.ecg", "annotate", path, "--beats", "ecg")
     path.with_suffix(".atr").unlink()
