@@ -199,14 +199,14 @@ def base_path(path):
             "A record is given by its path without extension, such as mitdb/100. "
             f"Received: {str(given)!r}"
         )
-    known = path.suffix.lower() in {".hea", ".dat", ".csv"}
+    known = path.suffix.lower() in {".hea", ".dat", ".mat", ".csv"}
     return path.with_suffix("") if known else path
 
 
 def files_read(path, *annotators):
     """Files of a record and its annotations, which no output may replace."""
     stem = base_path(path)
-    endings = ("hea", "dat", "csv", *annotators)
+    endings = ("hea", "dat", "mat", "csv", *annotators)
     return [stem.with_name(f"{stem.name}.{ending}") for ending in endings]
 
 

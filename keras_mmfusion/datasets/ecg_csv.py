@@ -14,6 +14,7 @@ from keras_mmfusion.datasets.ecg_record import (
     RecordError,
     _brief,
     _require_file,
+    distinct,
 )
 
 # Names of columns that count samples or tell the time.
@@ -85,7 +86,7 @@ def read_csv(path, fs):
     _check_rate(path, names, table, fs)
     signals = table[:, keep] * scales[keep]
     signals[np.abs(signals) > LARGEST] = np.nan
-    leads = tuple(_UNIT.sub("", names[i]) for i in keep)
+    leads = distinct(_UNIT.sub("", names[i]) for i in keep)
     if not np.isfinite(signals).any():
         raise RecordError(
             f"{path} holds no number under '{','.join(leads)[:60]}' that could be "

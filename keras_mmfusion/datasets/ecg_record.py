@@ -92,11 +92,11 @@ def read_wfdb(path, annotator=None, verify=True):
 
     Segments of a record are joined; where one lacks a lead, samples are missing. Of
     leads with several samples a frame, each frame gives the mean. A lead without a
-    description is called `lead_1`, `lead_2`, … by its place.
+    description is called `lead_1`, `lead_2`, … by its place, a second ECG ECG_2.
 
     Args:
         path: Path of the record without extension (`mitdb/100`); the name of
-            its `.hea` or `.dat` file is accepted as well.
+            its `.hea`, `.dat` or `.mat` file is accepted as well.
         annotator: str, such as `"atr"`. Extension of the annotation file to
             read beats from. Defaults to `None` (no beats).
         verify: bool. Whether to compare each signal with the checksum in the
@@ -265,7 +265,17 @@ def _read_signals(wfdb, path, header, verify):
 
 
 def _lead_names(header):
-    return tuple(name or f"lead_{i}" for i, name in enumerate(header.sig_name, 1))
+    return distinct(name or f"lead_{i}" for i, name in enumerate(header.sig_name, 1))
+
+
+def distinct(names):
+    """Names of leads; a second ECG is called ECG_2."""
+    names = list(names)
+    counts = [names[: i + 1].count(name) for i, name in enumerate(names)]
+    return tuple(
+        name if count == 1 else f"{name}_{count}"
+        for name, count in zip(names, counts, strict=True)
+    )
 
 
 def _units(path, record):
@@ -288,7 +298,7 @@ def _require_file(path, kind):
 
 
 def _strip_extension(path):
-    return path.with_suffix("") if path.suffix in {".hea", ".dat"} else path
+    return path.with_suffix("") if path.suffix in {".hea", ".dat", ".mat"} else path
 
 
 def _brief(error):

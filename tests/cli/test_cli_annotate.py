@@ -49,7 +49,8 @@ def test_annotate_with_an_annotation_file(tmp_path, capsys, loaded):
 
 
 @pytest.mark.parametrize(
-    "suffix,beats", [(".hea", []), (".dat", ["--beats=detect"]), ("", ["--beats=xqrs"])]
+    "suffix,beats",
+    [(".hea", []), (".dat", ["--beats=detect"]), ("", ["--beats=xqrs"]), (".mat", [])],
 )
 def test_annotate_with_detected_beats(tmp_path, capsys, suffix, beats):
     path = copy_excerpt(tmp_path / "in")

@@ -57,6 +57,7 @@ def test_what_rises_throughout_is_no_lead(tmp_path):
         (table('t, "ECG, lead II", "V1"', '{}, "{}", "{}"'), ("ECG, lead II", "V1")),
         (table("t,MLII,V1\r", "{},{},{}\r"), ("MLII", "V1")),
         (table("t,MLII,V1,", "{},{},{},"), ("MLII", "V1")),
+        (table("t,ECG,ECG"), ("ECG", "ECG_2")),
         (table("t,MLII,V1") + "\n\n# end\n", ("MLII", "V1")),
     ],
 )

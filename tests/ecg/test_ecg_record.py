@@ -111,6 +111,17 @@ def test_leads_without_a_description(tmp_path):
     assert BeatPreprocessor()(record).leads == ("lead_1", "lead_2")
 
 
+def test_two_leads_of_one_name(tmp_path):
+    """As Holter recordings have them; in segments, one took the place of the other."""
+    path = write_record(tmp_path, waves(400), 360, ["ECG", "b"], name="a")
+    header = path.with_suffix(".hea")
+    header.write_text(header.read_text().replace(" b\n", " ECG\n"))
+    write_header(tmp_path / "rec", "rec/2 2 360 800", "a 400", "a 400")
+    for record in (read_wfdb(path), read_wfdb(tmp_path / "rec")):
+        assert record.leads == ("ECG", "ECG_2") and record.lead_index("ecg_2") == 1
+        np.testing.assert_allclose(record.signals[:400], waves(400), atol=1e-3)
+
+
 @pytest.fixture
 def segments(tmp_path):
     """Two segments of 400 and 500 samples, of which the second has one lead only."""
