@@ -139,7 +139,8 @@ class BeatPreprocessor:
         present = [lead for lead, column in enumerate(columns) if column is not None]
         columns = [columns[lead] for lead in present]
         raw = record.signals[:, columns]
-        beats = np.rint(record.beats * (self.fs / record.fs)).astype("int64")
+        ratio = float(self._ratio(record.fs))
+        beats = np.rint(record.beats * ratio).astype("int64")
         cut, faults = self._waves(raw, record.fs, beats)
         waves = np.full((len(beats), self.length, self.num_leads), np.nan, "float32")
         for i, lead in enumerate(present):
@@ -231,20 +232,23 @@ class BeatPreprocessor:
         index = first[:, None] + self.step * np.arange(self.length)
         waves = filtered[np.clip(index, 0, len(filtered) - 1)].astype("float32")
         # Faults are looked for in what the recorder wrote, not in what we filled in.
-        raw_index = np.rint(index * (fs / self.fs)).astype("int64")
+        raw_index = np.rint(index * float(1 / self._ratio(fs))).astype("int64")
         raw_index = np.clip(raw_index, 0, len(raw) - 1)
         gaps = (~valid[raw_index]).mean(axis=1)
         flat = np.ptp(signals[raw_index], axis=1) < 0.02
         faults = np.where(gaps > 0.1, "missing samples", np.where(flat, "flat", ""))
         return waves, faults
 
+    def _ratio(self, fs):
+        """What resampling takes for `self.fs / fs`; beats have to move by the same."""
+        return Fraction(self.fs / fs).limit_denominator(1000)
+
     def _resample(self, signals, fs):
         if fs == self.fs:
             return signals
         from scipy.signal import resample_poly
 
-        ratio = Fraction(self.fs / fs).limit_denominator(1000)
-        up, down = ratio.numerator, ratio.denominator
+        up, down = self._ratio(fs).as_integer_ratio()
         # The resampler takes what is outside for zero: a step wherever the recorder
         # has an offset. Its filter is ten samples of the lower rate long to each side.
         margin = 11

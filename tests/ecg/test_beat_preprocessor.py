@@ -242,6 +242,14 @@ def test_another_rate_gives_the_same_inputs(record, fs, tolerance, causal):
         np.testing.assert_allclose(b[name], a[name], atol=tolerance, err_msg=name)
 
 
+@pytest.mark.parametrize("fs", [359.9, 360.1])
+def test_a_rate_that_is_no_ratio_moves_no_beat(record, offline, fs):
+    """Resampling takes these for 360 Hz; after 150 s that was 15 samples."""
+    inputs = BeatPreprocessor()(replace(record, fs=fs)).modalities
+    for name in ("ecg", "rhythm"):
+        assert np.abs(inputs[name] - offline[name]).max() < 0.02
+
+
 def test_rate_too_low(record):
     with pytest.raises(RecordError, match=r"99 Hz.*100 Hz"):
         BeatPreprocessor()(replace(record, fs=99.0))
