@@ -60,7 +60,7 @@ class NamedModel(keras.Model):
     def fit(self, x=None, *args, **kwargs):
         fit = super().fit
         call = inspect.signature(fit).bind(self._checked(x), *args, **kwargs)
-        self._check_weights(**_weights(call))
+        self._check_targets(**_targets(call))
         given = call.arguments.get("validation_data")
         if isinstance(given, (list, tuple)):
             self._check_batch(tuple(given))
@@ -78,7 +78,7 @@ class NamedModel(keras.Model):
         x = self._checked(x, peek=not self._fitting)
         evaluate = super().evaluate
         call = inspect.signature(evaluate).bind(x, *args, **kwargs)
-        self._check_weights(**_weights(call))
+        self._check_targets(**_targets(call))
         with kept_values(self, call.arguments):
             return evaluate(*call.args, **call.kwargs)
 
@@ -92,14 +92,14 @@ class NamedModel(keras.Model):
         self.check_inputs(x)
         train = super().train_on_batch
         call = inspect.signature(train).bind(x, *args, **kwargs)
-        self._check_weights(**_weights(call))
+        self._check_targets(**_targets(call))
         return train(*call.args, **call.kwargs)
 
     def test_on_batch(self, x, *args, **kwargs):
         self.check_inputs(x)
         test = super().test_on_batch
         call = inspect.signature(test).bind(x, *args, **kwargs)
-        self._check_weights(**_weights(call))
+        self._check_targets(**_targets(call))
         return test(*call.args, **call.kwargs)
 
     def predict_on_batch(self, x):
@@ -127,20 +127,27 @@ class NamedModel(keras.Model):
         return x
 
     def _check_batch(self, batch):
-        x, _, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
         self.check_inputs(x)
-        self._check_weights(sample_weight)
+        self._check_targets(y, sample_weight)
         return batch
 
-    def _check_weights(self, sample_weight=None, class_weight=None):
+    def _check_targets(self, y=None, sample_weight=None, class_weight=None):
         """Raise for weights of samples or classes where every step has a class.
 
         In a batch of as many samples as steps, Keras would take the weights of samples
-        for those of steps, in any other the error is one of the backend.
+        for those of steps, in any other the error is one of the backend. So it is with
+        the mask of steps, where there is one value a step without an axis of its own.
         """
         steps = getattr(self.output, "shape", ())[1:-1]
         if not steps or not getattr(self, "num_classes", 0):
             return
+        if self.num_classes == 1 and len(getattr(y, "shape", ())) == 2:
+            raise ValueError(
+                "A model of one value a step takes targets of shape (batch, "
+                f"{steps[0]}, 1). Received: shape {tuple(y.shape)}. Give them the last "
+                "axis: y[..., None]."
+            )
         wanted = (
             "A model that classifies every step takes `sample_weight` of shape (batch, "
             f"{steps[0]}), one a step. Received: "
@@ -210,9 +217,9 @@ class NamedModel(keras.Model):
             )
 
 
-def _weights(call):
-    """The weights among the arguments of a method of Keras."""
-    names = ("sample_weight", "class_weight")
+def _targets(call):
+    """Targets and weights among the arguments of a method of Keras."""
+    names = ("y", "sample_weight", "class_weight")
     return {name: call.arguments[name] for name in names if name in call.arguments}
 
 

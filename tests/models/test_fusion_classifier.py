@@ -143,6 +143,23 @@ def test_single_modality(encoder):
     assert_close(small.predict(again, x), small.predict(model, x), 0.0)
 
 
+def test_one_value_a_step():
+    """As many samples as steps: Keras would mistake the mask of one for the other."""
+    model = small.classifier("concat", pooling=None, num_classes=1, activation=None)
+    x = small.inputs(samples=small.STEPS)
+    for values in x.values():
+        values[0, 2:] = np.nan
+    y = np.random.default_rng(0).normal(size=(small.STEPS, small.STEPS))
+    model.compile("sgd", "mse")
+    errors = np.square(small.predict(model, x)[..., 0] - y)
+    there = np.isfinite(x["wave"][..., 0])
+    loss = model.evaluate(x, y[..., None], verbose=0)
+    assert loss == pytest.approx(errors[there].mean(), rel=1e-5)
+    for evaluate in (model.evaluate, model.test_on_batch, model.fit):
+        with pytest.raises(ValueError, match=r"\(batch, 6, 1\).*\(6, 6\).*None"):
+            evaluate(x, y)
+
+
 # Features, heads and configs.
 
 
