@@ -237,6 +237,15 @@ class TestDetection:
         kept = whole[~inside]
         assert len(match_beats(kept, found, 360.0, 0.01)[0]) >= len(kept) - 2
 
+    def test_a_spike_hides_no_beats(self, record):
+        signals = record.signals.copy()
+        signals[9000:9030] = -32768
+        whole, found = (
+            detect_beats(record),
+            detect_beats(replace(record, signals=signals)),
+        )
+        assert len(match_beats(whole, found, 360.0, 0.01)[0]) >= len(whole) - 3
+
     def test_named_lead(self, record):
         assert len(detect_beats(record, lead="v1")) > 250
         with pytest.raises(RecordError, match="no lead"):
