@@ -80,3 +80,17 @@ def restored(saved, custom_objects=None):
     if not isinstance(saved, dict):
         return saved
     return keras.saving.deserialize_keras_object(saved, custom_objects=custom_objects)
+
+
+def restored_layers(saved, custom_objects=None):
+    """A dict of layers from pairs of a name and JSON, as `restored` gives them.
+
+    What has the same name is the same layer: modalities may share an encoder.
+    """
+    layers, found = {}, {}
+    for key, value in dict(saved).items():
+        name = value["config"]["name"] if isinstance(value, dict) else id(value)
+        if name not in found:
+            found[name] = restored(value, custom_objects)
+        layers[key] = found[name]
+    return layers

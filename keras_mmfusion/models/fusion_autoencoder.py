@@ -5,7 +5,7 @@ import keras
 from keras_mmfusion._serialization import register
 from keras_mmfusion.models._encoding import check_encoders, encode, sample_shapes
 from keras_mmfusion.models._fusing import fuse_modalities
-from keras_mmfusion.models._fusion_model import FusionModel, restored
+from keras_mmfusion.models._fusion_model import FusionModel, restored, restored_layers
 from keras_mmfusion.models._known_error import KnownSquaredError
 from keras_mmfusion.models._missing import DropMask
 from keras_mmfusion.models._policies import copy_weights, policy_of, with_quantized
@@ -235,9 +235,7 @@ class FusionAutoencoder(FusionModel):
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
         for part in ("encoders", "decoders"):
-            config[part] = {
-                k: restored(v, custom_objects) for k, v in config[part].items()
-            }
+            config[part] = restored_layers(config[part], custom_objects)
         for key in ("bottleneck", "fusion", "dtype"):
             config[key] = restored(config.get(key), custom_objects)
         return cls(**config)

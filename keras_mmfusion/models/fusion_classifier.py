@@ -8,7 +8,7 @@ from keras_mmfusion._checks import check_choice
 from keras_mmfusion._serialization import register
 from keras_mmfusion.models._encoding import check_encoders, encode, sample_shapes
 from keras_mmfusion.models._fusing import fuse_modalities
-from keras_mmfusion.models._fusion_model import FusionModel, restored
+from keras_mmfusion.models._fusion_model import FusionModel, restored, restored_layers
 from keras_mmfusion.models._missing import MaskedMean
 from keras_mmfusion.models._policies import copy_weights, policy_of, with_quantized
 from keras_mmfusion.models.fusions import check_every_step
@@ -202,9 +202,7 @@ class FusionClassifier(FusionModel):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
-        config["encoders"] = {
-            k: restored(v, custom_objects) for k, v in config["encoders"].items()
-        }
+        config["encoders"] = restored_layers(config["encoders"], custom_objects)
         for key in ("decoder", "fusion", "dtype"):
             config[key] = restored(config.get(key), custom_objects)
         return cls(**config)

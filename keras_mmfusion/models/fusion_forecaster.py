@@ -8,7 +8,7 @@ from keras_mmfusion._serialization import register
 from keras_mmfusion.models import _columns
 from keras_mmfusion.models._encoding import check_encoders, sample_shapes
 from keras_mmfusion.models._forecast_parts import add_fusion, add_skip, check_shapes
-from keras_mmfusion.models._fusion_model import FusionModel, restored
+from keras_mmfusion.models._fusion_model import FusionModel, restored, restored_layers
 from keras_mmfusion.models._policies import policy_of, with_quantized
 from keras_mmfusion.models._shrinkage import best_factors
 
@@ -321,9 +321,7 @@ class FusionForecaster(FusionModel):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
-        config["encoders"] = {
-            k: restored(v, custom_objects) for k, v in config["encoders"]
-        }
+        config["encoders"] = restored_layers(config["encoders"], custom_objects)
         for key in ("fusion", "dtype"):
             config[key] = restored(config.get(key), custom_objects)
         return cls(**config)

@@ -10,7 +10,7 @@ from keras_mmfusion.models._encoding import (
     encode_tokens,
     sample_shapes,
 )
-from keras_mmfusion.models._fusion_model import FusionModel, restored
+from keras_mmfusion.models._fusion_model import FusionModel, restored, restored_layers
 from keras_mmfusion.models._missing import AttachMask, MaskedMean, ShowMask
 from keras_mmfusion.models._policies import policy_of, with_quantized
 from keras_mmfusion.models._retrieval_parts import (
@@ -211,9 +211,7 @@ class FusionRetriever(Searching, FusionModel):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
-        config["encoders"] = {
-            k: restored(v, custom_objects) for k, v in config["encoders"].items()
-        }
+        config["encoders"] = restored_layers(config["encoders"], custom_objects)
         for key in ("fusion", "dtype"):
             config[key] = restored(config.get(key), custom_objects)
         return cls(**config)

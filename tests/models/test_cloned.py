@@ -7,7 +7,7 @@ from harness import assert_close
 from small import classifier, inputs, predict
 from test_beat_ensemble import BEATS, member
 
-from keras_mmfusion.models import BeatEnsemble, FusionForecaster
+from keras_mmfusion.models import BeatEnsemble, FusionClassifier, FusionForecaster
 
 
 @once
@@ -82,3 +82,22 @@ def test_a_skip_that_is_trained_stays_so():
     model.get_layer("skip").trainable = True
     again = FusionForecaster.from_config(model.get_config())
     assert not frozen(again)
+
+
+@once
+def test_a_shared_encoder_stays_shared(tmp_path):
+    shared = keras.layers.Dense(4, name="shared")
+    model = FusionClassifier(
+        {"left": (6, 3), "right": (6, 3)},
+        {"left": shared, "right": shared},
+        "concat",
+        dim=8,
+    )
+    x = {name: np.random.default_rng(0).normal(size=(2, 6, 3)) for name in model.input}
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert_close(predict(again, x), predict(model, x), 0.0)
+    copy = FusionClassifier.from_config(model.get_config())
+    assert copy.count_params() == again.count_params() == model.count_params()
+    features = model.with_num_classes(3).fused_features(x)
+    assert_close(features, model.fused_features(x), 0.0)
