@@ -3,6 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from keras_mmfusion.analysis._figure_class import figure_class
 from keras_mmfusion.cli import _records
 from keras_mmfusion.cli._outputs import staged
@@ -112,6 +114,7 @@ def summary(record, labels, model, args):
         f"Beats   {len(labels):,} {beats}",
         *(_silence(record, args) if args.beats == _records.DETECT else ()),
         f"Leads   {', '.join(labels.leads)}",
+        *_doubtful_units(record, labels.leads),
         f"Model   {_records.preset_name(args)}",
     ]
     if model.causal:
@@ -145,6 +148,22 @@ def _silence(record, args):
     name, seconds = silence(record, args.lead[0] if args.lead else None)
     if seconds >= 1:
         yield f"        none in {duration_text(seconds)} without a signal in {name}"
+
+
+def _doubtful_units(record, leads):
+    """Leads that are far smaller or larger than a heart makes them."""
+    for name in leads:
+        values = record.signals[:, record.lead_index(name)]
+        values = values[np.isfinite(values)]
+        if not len(values):
+            continue
+        height = np.percentile(np.abs(values - np.median(values)), 99.9)
+        # In MIT-BIH, from 0.3 to 5 mV.
+        if not 0.1 <= height <= 20:
+            yield (
+                f"        {name} is {height:,.3g} mV high, which no heart makes it: is "
+                "its unit another?"
+            )
 
 
 def check_picture(path):

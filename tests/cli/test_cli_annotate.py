@@ -68,6 +68,18 @@ def test_annotate_with_detected_beats(tmp_path, capsys, suffix, beats):
     assert np.median(nearest) <= 2 and np.quantile(nearest, 0.9) <= 20
 
 
+@pytest.mark.parametrize("scale", [1000, 0.02, 1])
+def test_a_unit_that_cannot_be_is_told(scale, tmp_path, capsys):
+    record = read_wfdb(EXCERPT)
+    path = tmp_path / "rec.csv"
+    rows = [",".join(record.leads)]
+    rows += [f"{a:.4f},{b:.4f}" for a, b in scale * record.signals[:10800]]
+    path.write_text("\n".join(rows))
+    assert cli.main(["annotate", str(path), "--fs", "360"]) == 0
+    said = "MLII is" in capsys.readouterr().out
+    assert said == (scale != 1)
+
+
 def test_a_lost_lead_of_detection_is_told(tmp_path, capsys):
     record = read_wfdb(EXCERPT)
     signals = record.signals.copy()
