@@ -31,6 +31,10 @@ class NamedModel(keras.Model):
                 + "."
             )
         super().__init__(inputs=inputs, outputs=outputs, name=name, trainable=trainable)
+        if any(x.dtype_policy.name == "mixed_float16" for x in self._flatten_layers()):
+            # Keras scales the loss if the policy of the model says so, which is the
+            # global one by itself; unscaled, small gradients are 0 in float16.
+            self.dtype_policy = "mixed_float16"
         self._frozen_at_first = self._frozen() if frozen is None else None
         for layer in [] if frozen is None else self.layers:
             # Only where it changes something, since the layers inside follow.

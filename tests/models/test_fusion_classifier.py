@@ -248,3 +248,18 @@ def test_global_policy():
     assert model.get_layer("wave_encoder").compute_dtype == "bfloat16"
     assert model.get_layer("fusion").compute_dtype == "bfloat16"
     assert small.predict(model, small.inputs()).dtype == "float32"
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+def test_small_gradients_in_float16(scaled):
+    """Keras scales the loss by the policy of a model, which is that of its layers."""
+    model = FusionClassifier(
+        {"wave": (3, 2)}, {"wave": None}, "concat", dim=2, dtype="mixed_float16"
+    )
+    model.compile("adam", "sparse_categorical_crossentropy", auto_scale_loss=scaled)
+    before = model.get_layer("fusion").get_weights()[0]
+    x = {"wave": np.full((4, 3, 2), 1e-3, "float32")}
+    weights = np.full(4, 1e-5)
+    model.fit(x, np.array([0, 1, 1, 1]), sample_weight=weights, verbose=0)
+    after = model.get_layer("fusion").get_weights()[0]
+    assert np.array_equal(before, after) != scaled
