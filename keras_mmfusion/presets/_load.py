@@ -1,5 +1,7 @@
 """From a preset folder to a model."""
 
+import numbers
+
 from keras_mmfusion.presets import _config, _registry, _weights
 from keras_mmfusion.presets._errors import PresetError
 from keras_mmfusion.presets._folder import CONFIG, METADATA, PREPROCESSOR, WEIGHTS
@@ -55,7 +57,7 @@ def load(name, load_weights=True, dtype=None, num_classes=None):
     """
     if num_classes is not None and (
         isinstance(num_classes, bool)
-        or not isinstance(num_classes, int)
+        or not isinstance(num_classes, numbers.Integral)
         or num_classes < 0
     ):
         raise PresetError(
@@ -77,7 +79,7 @@ def load(name, load_weights=True, dtype=None, num_classes=None):
     if load_weights:
         _weights.load(model, folder.path / WEIGHTS)
     if num_classes is not None:
-        model = _with_num_classes(model, num_classes)
+        model = _with_num_classes(model, int(num_classes))
     else:
         name_classes(model, folder.metadata, folder.path / METADATA)
     if folder.has(PREPROCESSOR):

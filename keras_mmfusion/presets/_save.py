@@ -107,10 +107,13 @@ def save(
     contents[CONFIG] = _config.dump(model, CONFIG)
     clone = _config.build(contents[CONFIG], CONFIG)
     _check_layers(clone)
+    _check_adapted("model", model, clone)
     if preprocessor is None:
         preprocessor = getattr(model, "preprocessor", None)
     if preprocessor is not None:
         contents[PREPROCESSOR] = _config.dump(preprocessor, PREPROCESSOR)
+        again = _config.build(contents[PREPROCESSOR], PREPROCESSOR)
+        _check_adapted("preprocessor", preprocessor, again, weights=True)
     if weights:
         _weights.copy(model, clone)
     if golden is not None:
@@ -145,6 +148,29 @@ def _check_layers(model):
                 f"must load where no other code is. Received: {cls.__name__} of "
                 f"{cls.__module__}, the layer {layer.name!r}. Use `model.save`."
             )
+
+
+def _check_adapted(what, given, again, weights=False):
+    """A layer of Keras keeps what it adapted to beside its config."""
+    if _adapted(given, weights) != _adapted(again, weights):
+        raise PresetError(
+            f"The config of the {what} must hold all that its layers know. Received: a "
+            f"{type(given).__name__} that has learned more, as by `adapt`. Make those "
+            "layers with the values, such as StringLookup(vocabulary=layer."
+            "get_vocabulary()) or Normalization(mean=…, variance=…)."
+        )
+
+
+def _adapted(obj, weights):
+    """Vocabularies of a layer and of those inside it, and weights if asked for."""
+    layers = obj._flatten_layers() if isinstance(obj, keras.Layer) else []
+    return [
+        (
+            getattr(layer, "get_vocabulary", list)(),
+            [w.tolist() for w in layer.get_weights()] if weights else [],
+        )
+        for layer in layers
+    ]
 
 
 def _complete(given, target, model, entries):

@@ -76,7 +76,7 @@ def test_stock_model(tmp_path):
     assert presets.info(folder)["architecture"] == "Functional"
 
 
-@pytest.mark.parametrize("num_classes", [5, 0])
+@pytest.mark.parametrize("num_classes", [5, 0, np.int64(4)])
 def test_num_classes(model, inputs, saved, num_classes):
     loaded = presets.load(saved, num_classes=num_classes)
     assert loaded(inputs).shape == (3, num_classes or 6)

@@ -238,3 +238,34 @@ def test_order_of_config_keys_is_kept(make_model, tmp_path):
     folder = presets.save(make_model(), tmp_path / "x")
     config = json.loads((folder / "config.json").read_text())["config"]
     assert list(config) == ["encoder", "num_classes", "dtype", "name"]
+
+
+def _normalization():
+    layer = keras.layers.Normalization()
+    layer.adapt(np.arange(12, dtype="float32").reshape(4, 3))
+    return layer
+
+
+def _lookup():
+    layer = keras.layers.IntegerLookup()
+    layer.adapt(np.array([5, 7, 5]))
+    return layer
+
+
+@pytest.mark.parametrize("adapted", [_normalization, _lookup])
+def test_adapted_preprocessor_is_refused(model, tmp_path, adapted):
+    """Its config does not hold what it learned: it would come back without it."""
+    with pytest.raises(ValueError, match=r"config of the preprocessor.*by `adapt`"):
+        presets.save(model, tmp_path / "new", preprocessor=adapted())
+    assert not any(tmp_path.iterdir())
+    given = keras.layers.Normalization(mean=[1.0, 2.0, 3.0], variance=[1.0, 4.0, 9.0])
+    folder = presets.save(model, tmp_path / "new", preprocessor=given)
+    x = np.ones((1, 3), "float32")
+    np.testing.assert_array_equal(presets.load(folder).preprocessor(x), given(x))
+
+
+def test_adapted_vocabulary_in_the_model_is_refused(tmp_path):
+    x = keras.Input((4,), name="code", dtype="int64")
+    model = keras.Model(x, keras.layers.Embedding(3, 2)(_lookup()(x)))
+    with pytest.raises(ValueError, match=r"config of the model.*vocabulary="):
+        presets.save(model, tmp_path / "new")
