@@ -104,6 +104,19 @@ def test_a_turned_photo_is_set_upright(tmp_path):
     np.testing.assert_allclose(image, to_mnist(seven()), atol=0.02)
 
 
+@pytest.mark.parametrize("cut", [0, 10], ids=["apart", "ink on the edge"])
+def test_light_that_falls_unevenly_is_no_ink(cut):
+    y, x = np.mgrid[-1:1:120j, -1:1:90j]
+    light = 0.75 - 0.1 * x + 0.1 * y - 0.05 * (x**2 + y**2)
+    drawn = seven()[cut:, cut:]
+    image = to_mnist(drawn * light[cut:, cut:])
+    as_in_mnist(image)
+    of_digit, evenly = (x[x.any(1)][:, x.any(0)] for x in (image, to_mnist(drawn)))
+    np.testing.assert_allclose(of_digit, evenly, atol=0.4)
+    with pytest.raises(ValueError, match="more contrast"):
+        to_mnist(255 * light)
+
+
 def test_pictures_that_show_nothing(tmp_path):
     Image.new("L", (40, 40), 255).save(tmp_path / "blank.png")
     (tmp_path / "text.png").write_text("no picture")

@@ -90,8 +90,9 @@ def to_mnist(grey):
     """A grey picture of one digit as MNIST has it.
 
     The background is what the edge of the picture shows. Pictures of 28 x 28 pixels
-    keep their place; of others, the digit is cut out, scaled into 20 x 20 pixels, and
-    placed with its centre of mass in the middle.
+    keep their place; of others, light that falls unevenly is evened out, the digit is
+    cut out, scaled into 20 x 20 pixels, and placed with its centre of mass in the
+    middle.
 
     Args:
         grey: Array `(height, width)`, any scale.
@@ -118,8 +119,8 @@ def to_mnist(grey):
     from PIL import Image
 
     grey = np.asarray(grey, "float32")
-    edge = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    ink = np.abs(grey - np.median(edge))
+    of_mnist = grey.shape == (IMAGE_SIZE, IMAGE_SIZE)
+    ink = np.abs(grey - (np.median(_edge(grey)) if of_mnist else _paper(grey)))
     strongest = ink.max()
     if not strongest > CONTRAST * max(np.abs(grey).max(), 1e-6):
         raise ValueError(
@@ -127,7 +128,7 @@ def to_mnist(grey):
             "of one shade. Give one with more contrast."
         )
     ink = ink / strongest
-    if ink.shape == (IMAGE_SIZE, IMAGE_SIZE):
+    if of_mnist:
         return ink
     rows, columns = (np.flatnonzero((ink > INK).any(axis=a)) for a in (1, 0))
     ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
@@ -138,6 +139,37 @@ def to_mnist(grey):
     small = np.asarray(small)
     small = small / small.max()
     return _centred(small)
+
+
+def _edge(values):
+    return np.concatenate([values[0], values[-1], values[:, 0], values[:, -1]])
+
+
+def _paper(grey):
+    """The background everywhere: a surface of second degree through the edge.
+
+    Of the least sum of distances, not of their squares: ink on the edge does not count.
+    """
+    y, x = (np.linspace(-1, 1, n, dtype="float32") for n in grey.shape)
+    y = y[:, None]
+    every = max(sum(grey.shape) // 500, 1)
+    shades, at_x, at_y = (
+        _edge(np.broadcast_to(values, grey.shape))[::every].astype("float64")
+        for values in (grey, x, y)
+    )
+    terms = [np.ones_like(at_x), at_x, at_x**2, at_y, at_y**2, at_x * at_y]
+    on_edge = np.stack(terms, axis=1)
+    near = 1e-3 * max(np.ptp(shades), 1e-6)
+    surface = np.r_[np.median(shades), np.zeros(len(terms) - 1)]
+    for _ in range(30):
+        weights = np.maximum(np.abs(shades - on_edge @ surface), near) ** -0.5
+        surface = np.linalg.lstsq(on_edge * weights[:, None], shades * weights)[0]
+    # Not of all terms at once: a large picture would be in memory six times.
+    a, b, c, d, e, f = surface.astype("float32")
+    paper = (d + e * y) + f * x
+    paper *= y
+    paper += a + b * x + c * x * x
+    return paper
 
 
 def _centred(digit):
