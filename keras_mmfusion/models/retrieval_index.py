@@ -69,16 +69,18 @@ class RetrievalIndex:
         Raises:
             ValueError: The file holds something else.
         """
-        with np.load(path) as file:
-            arrays = dict(file)
         try:
+            with np.load(path) as file:
+                arrays = dict(file)
             return cls(
                 kind=str(arrays.pop("kind")),
                 embeddings=arrays.pop("embeddings"),
                 names=tuple(arrays.pop("names").tolist()),
                 **arrays,
             )
-        except (KeyError, TypeError) as error:
+        except OSError:
+            raise
+        except Exception as error:  # of all kinds, from numpy, zipfile and zlib
             raise ValueError(
                 f"{path} must be an index that `RetrievalIndex.save` has written. "
                 f"Received: a file without what belongs there ({error})."
@@ -108,10 +110,15 @@ def nearest(queries, embeddings, k):
     """
     cosines = queries @ embeddings.T
     k = min(k, len(embeddings))
-    items = np.arange(len(embeddings))[None]
+    # NaN, of a model that has diverged, comes last.
+    ranked = np.where(np.isnan(cosines), -np.inf, cosines)
+    chosen = np.ones(ranked.shape, bool)
     if k < len(embeddings):
-        items = np.sort(np.argpartition(-cosines, k - 1, axis=1)[:, :k], axis=1)
-    values = np.take_along_axis(cosines, np.broadcast_to(items, (len(queries), k)), 1)
-    order = np.argsort(-values, axis=1, kind="stable")
-    items = np.take_along_axis(np.broadcast_to(items, values.shape), order, axis=1)
-    return items, np.take_along_axis(values, order, axis=1)
+        last = -np.partition(-ranked, k - 1, axis=1)[:, k - 1 : k]
+        better, equal = ranked > last, ranked == last
+        room = k - better.sum(axis=1, keepdims=True)
+        chosen = better | (equal & (equal.cumsum(axis=1) <= room))
+    items = np.nonzero(chosen)[1].reshape(len(queries), k)
+    order = np.take_along_axis(-ranked, items, axis=1).argsort(axis=1, kind="stable")
+    items = np.take_along_axis(items, order, axis=1)
+    return items, np.take_along_axis(cosines, items, axis=1)
