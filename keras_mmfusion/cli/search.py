@@ -82,7 +82,10 @@ def run_search(args):
     with _sheet(args) as parts:
         model = load_model(args.preset)
         index = image_index(model, args.images, args.index)
-        found = model.search(args.queries, index, k=args.k)
+        try:
+            found = model.search(args.queries, index, k=args.k)
+        except ValueError as error:  # of an index that another preset made
+            raise RecordError(str(error)) from error
         for query, answers in zip(args.queries, found, strict=True):
             _print(query, answers)
         _draw(parts, args.queries, found, _thumbnails)

@@ -1,6 +1,7 @@
 """Encoding, indexing and searching, for a model of images and texts."""
 
 import os
+import zlib
 
 import keras
 import numpy as np
@@ -79,8 +80,8 @@ class Searching:
             several queries.
 
         Raises:
-            ValueError: The index has other vectors than the model, or none of the
-                features that `rerank` needs.
+            ValueError: The index is of another model, or of this one before it was
+                trained further, or has none of the features that `rerank` needs.
         """
         kind, queries, single = _queries(query)
         if not isinstance(k, int) or k < 1:
@@ -88,11 +89,7 @@ class Searching:
         rerank = self._rerank_of(rerank, kind, index)
         encoded = self._encoded(kind, queries, 64, features=rerank > 0)
         vectors = encoded["embedding"]
-        if vectors.shape[1] != index.embeddings.shape[1]:
-            raise ValueError(
-                f"The index must be of this model, of {vectors.shape[1]} numbers an "
-                f"item. Received: {index.embeddings.shape[1]} numbers. Make it anew."
-            )
+        self._check_index(index)
         items, cosines = nearest(vectors, index.embeddings, max(k, rerank))
         if rerank:
             order = self._order(kind, encoded, index, items, cosines, rerank)
@@ -116,6 +113,8 @@ class Searching:
             ranked for an image; by the second, images for a text. Both are the same
             without re-ranking.
         """
+        self._check_index(images)
+        self._check_index(texts)
         rerank = self._rerank_of(rerank, "text", images)
         self._rerank_of(rerank, "image", texts)
         scores = self._ahead("image", images, texts, rerank)
@@ -193,7 +192,28 @@ class Searching:
                 isinstance(item, (str, os.PathLike)) for item in items
             )
             names = map(str, items if plain else range(count))
+        encoded["model"] = self._weights_number(kind)
         return RetrievalIndex(kind, encoded.pop("embedding"), tuple(names), **encoded)
+
+    def _weights_number(self, kind):
+        """By which models are told apart; None for weights in other precisions.
+
+        Of the last layer only: it is small, differs by chance, and is always trained.
+        """
+        layer = self.get_layer(f"{kind}_projection")
+        if layer.quantization_mode or layer.variable_dtype != "float32":
+            return None
+        return zlib.crc32(keras.ops.convert_to_numpy(layer.kernel).tobytes())
+
+    def _check_index(self, index):
+        own, width = self._weights_number(index.kind), self.output[index.kind].shape[1]
+        other = None not in (own, index.model) and own != index.model
+        if other or width != index.embeddings.shape[1]:
+            raise ValueError(
+                f"The index must be of this model as it is, {width} numbers an item. "
+                f"Received: {index.embeddings.shape[1]} numbers an item of another "
+                "model, or of this one before it was trained further. Make it anew."
+            )
 
     def _encoded(self, kind, items, batch_size, features=False):
         arrays = self._arrays(kind, items)

@@ -17,6 +17,7 @@ class RetrievalIndex:
         features: array `(items, time, dim)` of encoded items, from which the first
             candidates of a search are ranked again, or None.
         present: bool array `(items, time)`: which of these steps are valid, or None.
+        model: int, by which a search tells that the index is of another model, or None.
 
     Example:
 
@@ -36,6 +37,7 @@ class RetrievalIndex:
     names: tuple
     features: np.ndarray | None = None
     present: np.ndarray | None = None
+    model: int | None = None
 
     def __post_init__(self):
         sizes = {len(self.names), len(self.embeddings)}
@@ -56,6 +58,8 @@ class RetrievalIndex:
         arrays["names"] = np.array(self.names, dtype=str)
         if self.features is not None:
             arrays |= {"features": self.features, "present": self.present}
+        if self.model is not None:
+            arrays["model"] = np.array(self.model)
         path = Path(path)
         part = path.with_name(f".{path.name}.part")
         with part.open("wb") as file:

@@ -15,7 +15,7 @@ from keras_mmfusion import cli, presets
 from keras_mmfusion.analysis import contact_sheet
 from keras_mmfusion.datasets.karpathy import load_emoji
 from keras_mmfusion.layers import ATDEncoder
-from keras_mmfusion.models import FusionRetriever
+from keras_mmfusion.models import FusionRetriever, RetrievalIndex
 from keras_mmfusion.preprocessing import CaptionTokenizer, RetrievalPreprocessor
 
 pytestmark = once
@@ -129,6 +129,8 @@ def test_wrong_use(preset, gallery, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     bad = tmp_path / "bad.npz"
     np.savez(bad, x=np.zeros(2))
+    foreign = tmp_path / "foreign.npz"
+    RetrievalIndex("image", np.eye(3, dtype="float32"), tuple("abc")).save(foreign)
     latin = tmp_path / "latin.txt"
     latin.write_bytes("grün\n".encode("latin-1"))
     blank = tmp_path / "blank.txt"
@@ -141,6 +143,7 @@ def test_wrong_use(preset, gallery, tmp_path, capsys):
         ([*search, "--images", str(tmp_path / "gone")], "Received: "),
         ([*search, "--images", str(tmp_path / "empty")], "Expected pictures"),
         ([*search, "--index", str(bad)], "must be an index"),
+        ([*search, "--index", str(foreign)], "must be of this model"),
         ([*search, "--index", "index.txt"], "An index is a .npz file"),
         ([*search, "--images", str(gallery), "--k", "0"], "--k must be"),
         (["search", " ", *search[2:], "--images", str(gallery)], "must have a word"),

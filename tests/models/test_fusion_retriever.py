@@ -259,9 +259,10 @@ def test_negatives_are_others_of_the_batch():
 @once
 def test_index_files(tmp_path):
     vectors = np.eye(3, dtype="float32")
-    index = RetrievalIndex("text", vectors, ("a", "b", "辣椒"))
+    index = RetrievalIndex("text", vectors, ("a", "b", "辣椒"), model=7)
     index.save(tmp_path / "i.npz")
     again = RetrievalIndex.load(tmp_path / "i.npz")
+    assert again.model == 7
     assert again.names == index.names and again.features is None and len(again) == 3
     assert [p.name for p in tmp_path.iterdir()] == ["i.npz"]
     np.savez(tmp_path / "other.npz", x=vectors)
@@ -309,6 +310,15 @@ def test_wrong_input(trained):
     other = RetrievalIndex("image", np.eye(4, dtype="float32"), tuple("abcd"))
     with pytest.raises(ValueError, match="Make it anew"):
         trained.search(x["text"][:1], other)
+    # Of as many numbers an item, but of other weights: what it found was chance.
+    stranger = retriever()
+    for index in (images, texts):
+        with pytest.raises(ValueError, match=r"another model.*Make it anew"):
+            stranger.search(x["text"][:1], index)
+        with pytest.raises(ValueError, match="another model"):
+            stranger.retrieval_scores(images, texts)
+    stranger.quantize("int8")  # whose vectors are those of before, nearly
+    stranger.search(x["text"][:1], images, rerank=0)
     with pytest.raises(ValueError, match=r"Expected a dict with the modalities"):
         trained.predict({"image": x["image"], "caption": x["text"]}, verbose=0)
     gap = {"image": x["image"], "text": np.full(x["text"].shape, np.nan)}
