@@ -58,6 +58,9 @@ def main(argv=None):
     main(["annotate", "mitdb/100", "--output-dir", "labels"])
     ```
     """
+    if hasattr(sys.stdout, "reconfigure"):
+        # As stderr does: what is not in the encoding of a pipe is shown as `\xb1`.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         args = _parser().parse_args(argv)
         _prepare_backend(args)

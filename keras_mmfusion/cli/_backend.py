@@ -8,6 +8,8 @@ from pathlib import Path
 
 # The lightest first.
 BACKENDS = {"jax": "jax", "tensorflow": "tensorflow", "torch": "torch"}
+# Others that Keras knows: its business.
+_FURTHER = ("numpy", "openvino")
 
 
 def choose_backend(able=tuple(BACKENDS)):
@@ -24,12 +26,18 @@ def choose_backend(able=tuple(BACKENDS)):
         str. A notice for the user, or `None` when nothing was changed.
 
     Raises:
-        ImportError: No backend is installed, or not the one asked for.
+        ImportError: No backend is installed, or not the one asked for, or there is
+            none of this name.
     """
     if "keras" in sys.modules:
         return None
     wanted = os.environ.get("KERAS_BACKEND")
     if wanted:
+        if wanted not in (*BACKENDS, *_FURTHER):
+            raise ImportError(
+                f"KERAS_BACKEND must be one of {', '.join(BACKENDS)}. Received: "
+                f"KERAS_BACKEND={wanted!r}."
+            )
         if wanted in BACKENDS and not _installed(wanted):
             raise ImportError(
                 f"KERAS_BACKEND asks for {wanted}, which is not installed: "
@@ -37,9 +45,8 @@ def choose_backend(able=tuple(BACKENDS)):
             )
         return None
     configured = _configured()
-    # Any other backend (openvino) is Keras' business.
     usable = configured in able and _installed(configured)
-    if configured and (configured not in BACKENDS or usable):
+    if usable or configured in _FURTHER:
         return None
     for name in able:
         if _installed(name):

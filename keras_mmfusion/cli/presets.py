@@ -119,6 +119,8 @@ def _card(args):
 
 def _print(value, args):
     if args.json:
-        print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+        # JSON has its own way to write what the reader's encoding has not.
+        plain = not (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+        print(json.dumps(value, indent=2, ensure_ascii=plain, default=str))
     else:
         print(value)

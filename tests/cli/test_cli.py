@@ -122,6 +122,14 @@ class TestBackend:
         (self.home / "keras.json").write_text("{")
         assert "jax" in _backend.choose_backend()
 
+    def test_a_name_that_keras_does_not_know(self, monkeypatch):
+        self.installed = {"torch"}
+        self.configure("pytorch")
+        assert "torch" in _backend.choose_backend()
+        monkeypatch.setenv("KERAS_BACKEND", "pytorch")
+        with pytest.raises(ImportError, match=r"one of jax, .*KERAS_BACKEND='pytorch'"):
+            _backend.choose_backend()
+
     def test_the_one_asked_for(self, monkeypatch):
         self.installed = {"jax"}
         monkeypatch.setenv("KERAS_BACKEND", "jax")

@@ -1,7 +1,9 @@
 """`mmfusion presets`."""
 
+import io
 import json
 import shutil
+import sys
 
 import pytest
 from backends import once
@@ -60,6 +62,19 @@ def test_info(capsys):
     text = out(capsys, "info", NAME)
     assert text == f"{presets.info(NAME)}\n" and "dataset" in text
     assert json.loads(out(capsys, "info", NAME, "--json")) == presets.info(NAME)
+
+
+def test_a_pipe_that_is_not_of_utf_8(monkeypatch):
+    """As on Windows: what it cannot hold is escaped; JSON stays JSON."""
+    for words in (["list"], ["info", "zoomshift_emoji_zh", "--json"]):
+        pipe = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+        monkeypatch.setattr(sys, "stdout", pipe)
+        assert cli.main(["presets", *words]) == 0
+        pipe.seek(0)
+        text = pipe.read()
+        assert "\\" in text
+        if "--json" in words:
+            assert json.loads(text) == presets.info(words[1])
 
 
 def test_card(capsys):
