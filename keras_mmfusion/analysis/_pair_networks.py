@@ -68,5 +68,7 @@ def fit(model, batches, epochs, learning_rate, score):
     look = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: scores.append(score())
     )
-    history = model.fit(batches, epochs=epochs, callbacks=[look], verbose=0)
+    # Keras would shuffle the batches by a seed that is not ours.
+    options = {"epochs": epochs, "shuffle": False, "verbose": 0}
+    history = model.fit(batches, callbacks=[look], **options)
     return np.array(history.history["loss"]), np.array(scores)
