@@ -181,7 +181,7 @@ def _nearest(values, others):
 
 def _codes(labels, classes):
     """Index of each label in `classes`; `len(classes)` for all others."""
-    labels = np.asarray(labels, dtype="<U8").reshape(-1)
+    labels = np.asarray(labels, dtype=str).reshape(-1)
     codes = np.full(len(labels), len(classes), "int64")
     for index, name in enumerate(classes):
         codes[labels == name] = index

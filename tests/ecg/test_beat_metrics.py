@@ -13,6 +13,7 @@ pytestmark = once
 
 
 NSVF = ("N", "S", "V", "F")
+WORDS = {"N": "normal", "S": "supraventricular", "V": "ventricular", "F": "fusion"}
 
 
 @pytest.fixture
@@ -119,3 +120,13 @@ def test_match_beats_is_one_to_one():
     assert len(set(mine)) == len(mine) == len(set(theirs))
     assert np.all(np.diff(theirs) > 0)
     assert np.abs(reference[mine] - detected[theirs]).max() <= 54
+
+
+def test_labels_may_be_words(labellings):
+    """Of more than eight letters: such beats were left out."""
+    words = [[WORDS[label] for label in labels] for labels in labellings]
+    found = beat_metrics(*words, tuple(WORDS.values()), extra=["supraventricular"])
+    expected = beat_metrics(*labellings, extra=["S"])
+    assert found.accuracy == expected.accuracy
+    assert (found.confusion == expected.confusion).all()
+    assert (found.precision == expected.precision).all()
