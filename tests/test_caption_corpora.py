@@ -70,6 +70,12 @@ def test_flickr30k(tmp_path):
     assert test.paths == (folder / "flickr30k-images" / "3.jpg",)
     both = corpus.take([3, 0])
     assert both.captions_of(0) == captions[3] and both.captions_of(1) == captions[0]
+    # By whether, too; a second time, an image would stand without its captions.
+    masked = corpus.take([True, False, False, True])
+    assert [path.name for path in masked.paths] == ["0.jpg", "3.jpg"]
+    assert masked.captions_of(1) == captions[3] and len(corpus.take([])) == 0
+    with pytest.raises(ValueError, match=r"several times numbers \[1\]"):
+        corpus.take([1, 0, 1])
     with pytest.raises(ValueError, match="Received: 'dev'"):
         corpus.split("dev")
 

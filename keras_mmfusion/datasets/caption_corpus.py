@@ -60,7 +60,21 @@ class CaptionCorpus:
         return self.take([i for i, split in enumerate(self.splits) if split == name])
 
     def take(self, images):
-        """Some images with their captions, in the order given."""
+        """Some images with their captions, in the order given.
+
+        Args:
+            images: Sequence of int, each once, or of bool, whether to take each.
+
+        Raises:
+            ValueError: An image is taken twice.
+        """
+        images = np.arange(len(self))[np.asarray(images, None if len(images) else int)]
+        numbers, counts = np.unique(images, return_counts=True)
+        if (counts > 1).any():
+            raise ValueError(
+                "Images can be taken once each. Received: several times numbers "
+                f"{numbers[counts > 1][:5].tolist()}. Leave the others out."
+            )
         new = np.full(len(self), -1)
         new[images] = np.arange(len(images))
         kept = np.flatnonzero(new[self.caption_image] >= 0)
