@@ -142,6 +142,10 @@ def test_silence_is_cut_off_at_both_ends_only():
         assert len(trim_silence(nothing, 8000)) == 0
     # What is offset is not loud.
     np.testing.assert_array_equal(trim_silence(sound + 9, 8000), sound[1600:6400] + 9)
+    # One NaN made silence of all.
+    for other in (np.stack([sound, sound], axis=1), np.append(sound, np.nan)):
+        with pytest.raises(RecordError, match="Expected one channel of sound"):
+            trim_silence(other, 8000)
 
 
 @pytest.mark.parametrize("level", [-60, -30, -20])

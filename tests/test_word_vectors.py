@@ -1,5 +1,6 @@
 """Word vectors, from files written here byte by byte."""
 
+import codecs
 import gzip
 import struct
 import tracemalloc
@@ -45,8 +46,9 @@ FORMATS = {
     "binary, no line feeds": binary(end=b""),
     "text": text(),
     "text, blanks at ends of lines": text(end=b" \n"),
-    "text, from Windows": text(end=b"\r\n"),
+    "text, from Windows": codecs.BOM_UTF8 + text(end=b"\r\n"),
     "glove": text(header=False),
+    "glove, from Windows": codecs.BOM_UTF8 + text(header=False, end=b"\r\n"),
     "glove, no end of the last line": text(header=False)[:-1],
 }
 

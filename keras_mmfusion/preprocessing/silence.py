@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_mmfusion.datasets.ecg_record import RecordError
+
 # Frames this long are loud or silent as a whole.
 FRAME = 0.02
 # Noise goes on at one level: this share of the frames, at least, has no more than twice
@@ -25,6 +27,9 @@ def trim_silence(sound, rate, threshold=-40.0):
     Returns:
         A view of `sound`; without samples where all of them are alike.
 
+    Raises:
+        RecordError: More than one channel, or NaN.
+
     Example:
 
     ```python
@@ -34,6 +39,12 @@ def trim_silence(sound, rate, threshold=-40.0):
     ```
     """
     sound = np.asarray(sound)
+    if sound.ndim != 1 or not np.isfinite(sound).all():
+        raise RecordError(
+            "Expected one channel of sound, all of its samples numbers. Received: an "
+            f"array of shape {sound.shape}{' with NaN' * (sound.ndim == 1)}. Take the "
+            "mean of the channels, and cut out what is missing."
+        )
     if not len(sound):
         return sound
     frame = max(round(FRAME * rate), 1)

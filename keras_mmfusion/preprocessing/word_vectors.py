@@ -1,5 +1,6 @@
 """Word vectors from local files of word2vec and GloVe."""
 
+import codecs
 import gzip
 import re
 import zlib
@@ -174,7 +175,8 @@ def _read(path, wanted):
 
 def _entries(path, file):
     """Pairs of a word and a function that gives its vector; length of the vectors."""
-    first = file.readline(_LONGEST)
+    # Editors on Windows put a mark there, which would be part of the first word.
+    first = file.readline(_LONGEST).removeprefix(codecs.BOM_UTF8)
     header = re.fullmatch(rb"(\d+) (\d+) *\r?\n", first)
     if header:
         count, dim = int(header[1]), int(header[2])
