@@ -46,7 +46,9 @@ def made_up(model):
         if "float" in tensor.dtype:
             inputs[name] = rng.normal(size=shape).astype(tensor.dtype)
         else:
-            inputs[name] = np.zeros(shape, tensor.dtype)
+            # Of tokens, 0 may be padding: the first sample is without any.
+            inputs[name] = rng.integers(0, 2, shape).astype(tensor.dtype)
+            inputs[name][0] = 1
     return inputs
 
 
@@ -77,7 +79,8 @@ def largest_difference(exported, inputs, expected):
         if not known.any():
             raise ExportError(
                 "The Keras model must give numbers, for the export to be compared with "
-                "them. Received: NaN or infinity for every sample."
+                "them. Received: NaN or infinity for every sample. Give it some that "
+                "it is made for, by `inputs`."
             )
         right, given = right[known], np.asarray(given, "float32")[known]
         scale = max(1.0, float(np.max(np.abs(right), initial=0.0)))

@@ -3,7 +3,9 @@
 import contextlib
 import importlib
 import io
+import logging
 import math
+import numbers
 import os
 import re
 from pathlib import Path
@@ -106,7 +108,8 @@ def export_model(
         format: str. `"onnx"`, `"litert"`, `"openvino"` or `"tf_saved_model"`.
             Defaults to `"onnx"`.
         inputs: dict of arrays, a few samples for each input, the first of them
-            without anything missing. Defaults to `None`: random numbers.
+            without anything missing. Defaults to `None`: random numbers, of whole
+            ones 0 and 1.
         batch_size: int. Samples that the file takes at once. Defaults to `None`:
             any number, or `1` where the backend cannot write that.
         weights: str. `"float32"`, or `"int8"` for a smaller LiteRT file,
@@ -147,10 +150,17 @@ def export_model(
             "`export_model` needs a built Keras model with known inputs. "
             f"Received: model={model!r}. Call it on some data first."
         )
-    if batch_size is not None and not batch_size > 0:
+    if batch_size is not None and not (
+        isinstance(batch_size, numbers.Integral) and batch_size > 0
+    ):
         raise ExportError(
-            "`batch_size` must be None or a positive number. "
-            f"Received: batch_size={batch_size}."
+            "`batch_size` must be None or a positive whole number. "
+            f"Received: batch_size={batch_size!r}."
+        )
+    if inputs is not None and not isinstance(inputs, dict):
+        raise ExportError(
+            "`inputs` must be a dict of arrays, one for each of "
+            f"{list(_golden.named_inputs(model))}. Received: {type(inputs).__name__}."
         )
     _check_weights(weights, _formats.find_format(format))
     path, format = _ready(path, format, overwrite)
@@ -166,7 +176,7 @@ def export_model(
     given = _check.made_up(model) if inputs is None else inputs
     samples, missing = _check.with_missing(given)
     expected = _check.expected_outputs(model, samples)
-    with _place.placing(format, path) as part:
+    with _in_float32(model), _place.placing(format, path) as part:
         _write(model, part, format, batch_size, kwargs)
         exported = ExportedModel(part)
         report = Report(
@@ -247,14 +257,36 @@ def _write(model, path, format, batch_size, kwargs):
 
 
 @contextlib.contextmanager
+def _in_float32(model):
+    """Where an export fails, say so if the model computes in what few runtimes can."""
+    try:
+        yield
+    except ExportError as error:
+        dtypes = {layer.compute_dtype for layer in model._flatten_layers()}
+        half = sorted(dtypes & {"bfloat16", "float16"})
+        if not half:
+            raise
+        raise ExportError(
+            f"{error} Layers of it compute in {', '.join(half)}: a model in float32, "
+            'such as presets.load(name, dtype="float32"), may be exported.'
+        ) from error
+
+
+@contextlib.contextmanager
 def _quiet():
-    """Nothing on stdout: some writers print in spite of `verbose`, from C++ too."""
+    """Nothing on stdout: some writers print in spite of `verbose`, from C++ too.
+
+    Nor do they log what is of no use to us, such as packages that PyTorch goes without.
+    """
     kept = os.dup(1)
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     try:
         with open(os.devnull, "w") as sink, contextlib.redirect_stdout(io.StringIO()):
             os.dup2(sink.fileno(), 1)
             yield
     finally:
+        logging.disable(disabled)
         os.dup2(kept, 1)
         os.close(kept)
 

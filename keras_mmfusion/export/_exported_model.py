@@ -44,7 +44,7 @@ class ExportedModel:
     """
 
     def __init__(self, path):
-        self.path = Path(path)
+        self.path = Path(path).expanduser()
         if not self.path.exists():
             raise ExportError(
                 f"An exported model must be there. Received: {str(self.path)!r}, which "
@@ -109,6 +109,11 @@ class ExportedModel:
     def _match(self, inputs):
         """Names in the file to names in `inputs`; writers add their own prefixes."""
         wanted = list(self._shapes)
+        if not isinstance(inputs, dict):
+            raise ExportError(
+                f"{self.path.name} takes a dict of arrays, one for each of {wanted}. "
+                f"Received: {type(inputs).__name__}."
+            )
         matched = {
             name: key
             for name in wanted

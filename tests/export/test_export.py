@@ -51,6 +51,8 @@ def test_the_file_gives_the_numbers_of_the_model(written, model, inputs, name):
         export.ExportError, match=r"has the inputs .* Received: \['a'\]"
     ):
         exported({"a": inputs["wave"]})
+    with pytest.raises(export.ExportError, match=r"a dict of arrays, .* tuple\."):
+        exported(tuple(inputs.values()))
     double = {key: value.astype("float64") for key, value in inputs.items()}
     np.testing.assert_allclose(exported(double), exported(inputs))
     with pytest.raises(export.ExportError, match=r"Received: {'wave': 0, 'calendar'"):

@@ -120,7 +120,9 @@ def test_only_a_saved_model_is_replaced(model, tmp_path, faked):
         ({"format": "coreml"}, r"one of onnx, .* Received: format='coreml'"),
         ({"path": "m.pb"}, r"must end in \.onnx\. Received"),
         ({"path": "folder.onnx"}, "must be a file to write. Received: a folder"),
-        ({"batch_size": 0}, "positive number. Received: batch_size=0"),
+        ({"batch_size": 0}, "positive whole number. Received: batch_size=0"),
+        ({"batch_size": "2"}, "positive whole number. Received: batch_size='2'"),
+        ({"inputs": [1]}, r"one for each of \['wave', 'calendar'\]. Received: list"),
         ({"weights": "int4"}, "one of float32, int8. Received: weights='int4'"),
         ({"weights": "int8"}, "written to LiteRT files by the backend tensorflow"),
         ({"model": "small"}, "built Keras model with known inputs. Received: model='s"),
@@ -157,7 +159,30 @@ def test_outputs_are_in_the_order_of_their_numbers():
     assert sorted(["y", "x"], key=_exported_model._number_last) == ["x", "y"]
 
 
-def test_what_is_no_exported_model(tmp_path):
+def test_a_model_in_half_precision(tmp_path):
+    """Few runtimes know bfloat16; what to do is said beside the error of one."""
+    x = keras.Input((4,), name="x")
+    model = keras.Model(x, keras.layers.Dense(1, dtype="mixed_bfloat16")(x))
+    with (
+        pytest.raises(export.ExportError, match=r"^No\. .*in bfloat16: .*\"float32\""),
+        _export._in_float32(model),
+    ):
+        raise export.ExportError("No.")
+
+
+def test_tokens_that_are_made_up_are_not_all_padding():
+    x = keras.Input((None,), name="ids", dtype="int32")
+    embedded = keras.layers.Embedding(5, 2, mask_zero=True)(x)
+    model = keras.Model(x, keras.layers.GlobalAveragePooling1D()(embedded))
+    samples = _check.made_up(model)
+    assert samples["ids"].dtype == "int32" and set(samples["ids"].flat) == {0, 1}
+    assert np.isfinite(_check.expected_outputs(model, samples)[0][0]).all()
+
+
+def test_what_is_no_exported_model(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(export.ExportError, match=f"Received: '{tmp_path}"):
+        export.ExportedModel("~/m.onnx")
     with pytest.raises(export.ExportError, match="does not exist"):
         export.ExportedModel(tmp_path / "m.onnx")
     (tmp_path / "m.txt").write_text("")
