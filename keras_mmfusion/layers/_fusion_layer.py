@@ -31,6 +31,7 @@ class FusionLayer(CompositeLayer):
         self.dim = dim
         self.aligned = aligned
         self.supports_masking = True
+        self._widths = None
 
     def fuse(self, streams, masks, training, with_scores):
         raise NotImplementedError
@@ -72,6 +73,14 @@ class FusionLayer(CompositeLayer):
                     f"modality {i}. Give a single vector a time axis of one step, and "
                     f"flatten the space of an image into tokens."
                 )
+        widths = tuple(shape[2] for shape in input_shape)
+        # Swapped ones, or fewer, would be fused with the weights of others.
+        if self._widths not in (None, widths):
+            raise ValueError(
+                f"{name} was built for {len(self._widths)} modalities of "
+                f"{self._widths} features, in this order. Received: {len(widths)} of "
+                f"{widths}. Give them in that order, or to a layer of their own."
+            )
         self.check_lengths(input_shape)
 
     def check_lengths(self, input_shape):
@@ -143,6 +152,7 @@ class FusionLayer(CompositeLayer):
 
     def build(self, input_shape):
         self.check_shapes(input_shape)
+        self._widths = tuple(shape[2] for shape in input_shape)
 
     def call(self, inputs, mask=None, training=None, return_attention_scores=False):
         self.check_shapes([tuple(x.shape) for x in inputs])

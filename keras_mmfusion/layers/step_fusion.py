@@ -199,7 +199,7 @@ class StepFusion(_StepFold):
     """
 
     def build(self, input_shape):
-        self.check_shapes(input_shape)
+        FusionLayer.build(self, input_shape)  # not the one fold of `_StepFold`
         arguments = super().get_config()
         for key in ("name", "trainable", "dtype"):
             arguments.pop(key)

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from backends import gradients, in_turn, run
+from backends import gradients, in_turn, once, run
 from harness import assert_close, built, check_low_rank_adaptation, numbers
 
 from keras_mmfusion.models import FUSIONS, get_fusion
@@ -49,6 +49,18 @@ def test_more_modalities(fusion, count):
         by_input, by_weight = gradients(layer, x, masks)
         for gradient in [*by_input, *by_weight.values()]:
             assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0
+
+
+@once
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_other_modalities_than_it_was_built_for(fusion):
+    """Some would be fused without a word: fewer, or as many features in another way."""
+    x = numbers(3, *PAIR, (2, 5, 2))
+    layer = built(maker(fusion, aligned=False), x)
+    for other in (x[:2], [*x, x[0]], [x[1], x[0], x[2]]):
+        message = rf"for 3 modalities of \(4, 3, 2\).*Received: {len(other)} of"
+        with pytest.raises(ValueError, match=message):
+            layer(other)
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)
