@@ -113,6 +113,11 @@ class Searching:
             ranked for an image; by the second, images for a text. Both are the same
             without re-ranking.
         """
+        if (images.kind, texts.kind) != ("image", "text"):
+            raise ValueError(
+                "Expected an index of images, then one of texts. Received: "
+                f"one of {images.kind}s and one of {texts.kind}s."
+            )
         self._check_index(images)
         self._check_index(texts)
         rerank = self._rerank_of(rerank, "text", images)
@@ -173,6 +178,11 @@ class Searching:
 
     def _rerank_of(self, rerank, kind, index):
         there = index.features is not None and kind != index.kind
+        if rerank is not None and (not isinstance(rerank, int) or rerank < 0):
+            raise ValueError(
+                "`rerank` must be a number of candidates, 0 for none. Received: "
+                f"rerank={rerank!r}"
+            )
         if rerank is None:
             return self.rerank if there else 0
         if rerank and not there:
@@ -217,6 +227,8 @@ class Searching:
 
     def _encoded(self, kind, items, batch_size, features=False):
         arrays = self._arrays(kind, items)
+        if not len(arrays):
+            raise ValueError(f"Expected at least one {kind}. Received: none.")
         outputs = {"embedding": f"{kind}_embedding"}
         if features:
             outputs |= {"features": f"{kind}_features", "present": f"{kind}_steps"}

@@ -63,9 +63,10 @@ def mcwsa(
         128 and 8 of 32. Layers for text have feed-forwards.
     """
     unknown = [name for name in modalities if name not in SHAPES]
-    if unknown or not modalities:
+    if unknown or not modalities or len(set(modalities)) < len(modalities):
         raise ValueError(
-            f"`modalities` must be some of {list(SHAPES)}. Received: {modalities}"
+            f"`modalities` must be some of {list(SHAPES)}, each once. "
+            f"Received: {modalities}"
         )
     if width % 4:
         raise ValueError(f"`width` must be a multiple of 4. Received: width={width}")

@@ -195,7 +195,11 @@ def test_mcwsa_at_a_small_width():
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"modalities": ["smell"]}, "smell"), ({"width": 6}, "multiple of 4")],
+    [
+        ({"modalities": ["smell"]}, "smell"),
+        ({"modalities": ["text", "text"]}, "each once"),
+        ({"width": 6}, "multiple of 4"),
+    ],
 )
 def test_mcwsa_refuses(arguments, message):
     with pytest.raises(ValueError, match=message):

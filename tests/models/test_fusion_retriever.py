@@ -300,6 +300,13 @@ def test_wrong_input(trained):
         trained.search(x["text"][:1], images, rerank=5)
     with pytest.raises(ValueError, match="index of the other kind"):
         trained.search(x["text"][:1], texts, rerank=5)
+    with pytest.raises(ValueError, match=r"`rerank` must be.*rerank=-1"):
+        trained.search(x["text"][:1], trained.index_images(x["image"][:2]), rerank=-1)
+    # Of as many images as texts, what is asked and what is found would be swapped.
+    with pytest.raises(ValueError, match="one of texts and one of images"):
+        trained.retrieval_scores(texts, images)
+    with pytest.raises(ValueError, match="Expected at least one image"):
+        trained.index_images(x["image"][:0])
     assert trained.search(x["text"][:1], images, k=2)[0].items.shape == (2,)
     with pytest.raises(ValueError, match="`k` must be"):
         trained.search(x["text"][:1], images, k=0)
