@@ -68,9 +68,12 @@ def dump(value, what, indent=2):
             allow_nan=False,
             default=_plain,
         )
+        return (text + "\n").encode("utf-8")
     except (TypeError, ValueError) as error:
-        raise PresetError(f"{what} cannot be written as JSON: {error}") from error
-    return (text + "\n").encode("utf-8")
+        raise PresetError(
+            f"{what} cannot be written as JSON: {error}. It holds text, finite "
+            "numbers, None for what is not known, lists and dicts; a date is text."
+        ) from error
 
 
 def _check_depth(data, what):

@@ -244,7 +244,9 @@ def _golden_bytes(model, clone, inputs):
         raise PresetError(
             f"The model rebuilt from its config must give the outputs of the model. "
             f"Received: a difference of {difference:.3g}. `get_config` of "
-            f"{type(model).__name__} or of one of its layers leaves something out."
+            f"{type(model).__name__} or of one of its layers leaves something out, "
+            "or LoRA was trained on int8 weights, which are rounded anew with it: load "
+            "what is saved without `golden`, and save that with it."
         )
     data = _golden.dump(inputs, outputs)
     if len(data) > _json.MAX_BYTES:

@@ -141,7 +141,8 @@ def test_without_weights(model, tmp_path):
     [
         ({"metadata": {"surprise": 1}}, r"unknown=\['surprise'\]"),
         ({"metadata": {"inputs": {"wav": {}}}}, r"name inputs.*\['wav'\]"),
-        ({"metadata": {"metrics": {"loss": float("nan")}}}, "written as JSON"),
+        ({"metadata": {"metrics": {"loss": float("nan")}}}, "JSON.* None for what"),
+        ({"metadata": {"task": "\ud800"}}, "written as JSON"),
         ({"metadata": {"name": "a b"}}, "name must be letters"),
         ({"files": {"config.json": "{}"}}, "plain names"),
         ({"files": {"../x": "y"}}, "plain names"),
@@ -262,6 +263,20 @@ def test_adapted_preprocessor_is_refused(model, tmp_path, adapted):
     folder = presets.save(model, tmp_path / "new", preprocessor=given)
     x = np.ones((1, 3), "float32")
     np.testing.assert_array_equal(presets.load(folder).preprocessor(x), given(x))
+
+
+def test_lora_on_int8_is_rounded_when_it_is_saved(tmp_path):
+    """As Keras does it: the golden outputs are those of what was saved."""
+    x = np.random.default_rng(0).normal(size=(4, 8)).astype("float32")
+    model = keras.Sequential([keras.Input((8,), name="x"), keras.layers.Dense(3)])
+    model.quantize("int8")
+    model.layers[-1].enable_lora(2)
+    model.layers[-1].lora_kernel_b.assign(np.full((2, 3), 0.3))
+    with pytest.raises(ValueError, match="or LoRA was trained on int8 weights"):
+        presets.save(model, tmp_path / "lora", golden={"x": x})
+    folder = presets.save(model, tmp_path / "lora")
+    saved = presets.save(presets.load(folder), tmp_path / "again", golden={"x": x})
+    assert presets.verify(saved)["golden_difference"] < 1e-5
 
 
 def test_adapted_vocabulary_in_the_model_is_refused(tmp_path):
