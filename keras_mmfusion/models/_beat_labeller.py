@@ -161,7 +161,14 @@ def _read(path, source, leads):
             f"Expected a WFDB record. Received: {path}, which does not tell its rate. "
             "`read_csv(path, fs)` reads it; add `beats`, such as `detect_beats` finds."
         )
-    record = read_wfdb(path, annotator=None if source == DETECTOR else source)
+    try:
+        record = read_wfdb(path, annotator=None if source == DETECTOR else source)
+    except RecordError as error:
+        # Few recordings come with one, and nothing else here tells what to do then.
+        if not str(error).startswith("No annotation file"):
+            raise
+        message = f'{error} `beats="detect"` finds the beats without one.'
+        raise RecordError(message) from None
     if source != DETECTOR:
         check_alignment(record)
         return record

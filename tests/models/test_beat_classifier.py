@@ -70,6 +70,9 @@ def test_paths_that_say_too_little(model, record, tmp_path):
         model.predict_record(path)
     with pytest.raises(RecordError, match=r"a WFDB record.*ecg\.csv.*read_csv"):
         model.predict_record("ecg.csv")
+    Path(f"{path}.atr").unlink()
+    with pytest.raises(RecordError, match=r"No annotation file.*beats=\"detect\""):
+        model.predict_record(path)
 
 
 @pytest.mark.parametrize("beats", ["detect", "xqrs"])
