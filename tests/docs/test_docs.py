@@ -251,6 +251,13 @@ def test_the_command_for_tests_is_written_once():
     assert lines[0].startswith("pip install ") and lines[0].endswith("pytest")
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md"])
+def test_the_backend_is_named_before_the_first_import(page):
+    """With JAX or PyTorch alone, Keras stops for want of TensorFlow."""
+    text = (ROOT / page).read_text(encoding="utf-8").split("```python")[0]
+    assert "\nexport KERAS_BACKEND=jax" in text and 'pip install ".[jax,' in text
+
+
 def test_the_version_is_the_same_everywhere():
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     version = keras_mmfusion.__version__
