@@ -1,8 +1,12 @@
 """matplotlib, asked for when the first picture is drawn."""
 
 
-def figure_class():
+def figure_class(extra="plots"):
     """The class of figures.
+
+    Args:
+        extra: str. The extra that brings all that the caller needs.
+            Defaults to `"plots"`.
 
     Raises:
         ImportError: matplotlib is not installed.
@@ -11,6 +15,7 @@ def figure_class():
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError(
-            "Drawing needs the package matplotlib: pip install 'keras_mmfusion[plots]'"
+            "Drawing needs the package matplotlib: "
+            f"pip install 'keras_mmfusion[{extra}]'"
         ) from error
     return Figure

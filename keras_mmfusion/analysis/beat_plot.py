@@ -90,7 +90,7 @@ def plot_beats(
     figure.savefig("beats.png", dpi=160)
     ```
     """
-    make_figure = figure_class()
+    make_figure = figure_class("ecg")
     if reference is not None and len(reference) != len(labels):
         raise ValueError(
             "Expected one reference label for each beat. Received: "

@@ -63,7 +63,7 @@ def plot_digits(model, examples):
     ```
     """
     columns = len(examples)
-    figure = figure_class()(
+    figure = figure_class("digits")(
         figsize=(1.2 + 3.0 * columns, 6.6), dpi=110, layout="constrained"
     )
     axes = figure.subplots(3, columns, squeeze=False, height_ratios=(1, 1, 1.6))

@@ -63,7 +63,7 @@ def plot_t_sne(features, labels, classes=None, perplexity=30.0, seed=0):
         Van der Maaten and Hinton, JMLR 9, 2008; MCWSA-CMHA, Fig. 5 and 7, which have no
         numbers beside them.
     """
-    make_figure = figure_class()
+    make_figure = figure_class("analysis")
     try:
         from sklearn.manifold import TSNE
     except ImportError as error:

@@ -73,7 +73,7 @@ def add_parser(commands):
 
 def run(args):
     """Run the command; `args` are its parsed arguments."""
-    check_picture(args.plot)
+    check_picture(args.plot, "ecg")
     if args.window and not args.plot:
         raise RecordError("--window chooses what to draw: add --plot out.png.")
     stem = _records.base_path(args.record)
@@ -166,7 +166,7 @@ def _doubtful_units(record, leads):
             )
 
 
-def check_picture(path):
+def check_picture(path, extra="plots"):
     """Refuse a picture that could not be drawn, before the long work."""
     if path is None:
         return
@@ -174,7 +174,7 @@ def check_picture(path):
         raise RecordError(
             f"Cannot draw {path}: a picture ends in {', '.join(PICTURE_SUFFIXES)}."
         )
-    figure_class()
+    figure_class(extra)
 
 
 def draw(record, labels, path, window=None, reference=None):

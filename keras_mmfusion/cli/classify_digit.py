@@ -49,7 +49,7 @@ def add_parser(commands):
 
 def run(args):
     """Run the command; `args` are its parsed arguments."""
-    check_picture(args.plot)
+    check_picture(args.plot, "digits")
     image_file, sound_file = sort_files(args.files)
     if args.plot and sound_file is None:
         raise RecordError("--plot draws what is said over time: add a WAV file.")

@@ -40,7 +40,7 @@ def run(args):
     """Run the command; `args` are its parsed arguments."""
     from keras_mmfusion.datasets import read_wfdb
 
-    check_picture(args.output)
+    check_picture(args.output, "ecg")
     with staged([args.output], args.force) as (part,):
         record = read_wfdb(EXCERPT, annotator="atr")
         bar = progress_bar("Labelling beats")

@@ -340,7 +340,10 @@ def test_missing_matplotlib(path, refused, monkeypatch):
     for name in ("matplotlib", "matplotlib.figure"):
         monkeypatch.setitem(sys.modules, name, None)
     picture = path.with_name("out.png")
-    refused("pip install", "annotate", path, "--plot", picture)
+    refused(r"mmfusion\[ecg\]", "annotate", path, "--plot", picture)
+    refused(r"mmfusion\[ecg\]", "demo", "--output", picture)
+    refused(r"mmfusion\[digits\]", "classify-digit", "7.png", "--plot", picture)
+    refused(r"mmfusion\[plots\]", "search", "x", "--images", ".", "--plot", picture)
 
 
 def test_missing_wfdb(path, refused, monkeypatch):
