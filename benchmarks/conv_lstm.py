@@ -1,8 +1,8 @@
 """Time and memory of early fusion by a convolutional LSTM, beside Keras' own layer.
 
     python benchmarks/conv_lstm.py > conv_lstm.csv
-    python benchmarks/conv_lstm.py --filters 64 --batch 32 --steps 41 --rolled \
-        --inputs "image and sound" --backends torch --turns 3          # the paper's
+    python benchmarks/conv_lstm.py --filters 64 --batch 32 --steps 41 --turns 3 \
+        --inputs "image and sound" --backends tensorflow               # the paper's
 
 Images of 28 x 28 with sounds of 201 bins. `ConvLSTM2D` of Keras computes the same where
 the image is repeated for every step, and the vector for every pixel, as further
@@ -12,8 +12,8 @@ the loop of Keras, `ratio` the median over the turns of a time over that of the
 reference. `forward` is `predict_on_batch`, `step` is `train_on_batch` with gradient
 descent. `first_s` is the processor time of the first call, which compiles. Of each
 number of `--steps` after the first, only our loop is measured, to see what grows.
-`--rolled` leaves out what is unrolled: at the paper's sizes each of these processes
-holds gigabytes. `--alone` measures our loop only, where that of Keras takes too long.
+`--models` leaves out the others, since at the paper's sizes a process may hold
+gigabytes, or take too long; without `ConvLSTM2D`, nothing is compared.
 """
 
 import argparse
@@ -32,7 +32,12 @@ CALLS = ("forward", "step")
 # Who, and whether unrolled; the reference comes first.
 REFERENCE = ("keras", False)
 OURS = ("ours", False)
-EVERYONE = (REFERENCE, OURS, ("ours", True), ("keras", True))
+EVERYONE = {
+    "ConvLSTM2D": REFERENCE,
+    "ConvLSTMFusion": OURS,
+    "ConvLSTMFusion, unrolled": ("ours", True),
+    "ConvLSTM2D, unrolled": ("keras", True),
+}
 FIELDS = ["inputs", "backend", "model", "steps", "call", "clock"]
 FIELDS += ["ms", "ms_min", "ms_max", "first_s", "memory_mb", "parameters"]
 FIELDS += ["reference", "reference_ms", "ratio", "ratio_min", "ratio_max"]
@@ -47,16 +52,14 @@ def main():
     for name in ("batch", "filters"):
         parser.add_argument(f"--{name}", type=int, default=SIZES[name])
     parser.add_argument("--steps", type=int, nargs="+", default=SIZES["steps"])
-    parser.add_argument("--rolled", action="store_true", help="only the loops")
-    parser.add_argument("--alone", action="store_true", help="only our loop")
+    parser.add_argument("--models", nargs="+", choices=EVERYONE, default=list(EVERYONE))
     parser.add_argument("--calls", nargs="+", choices=CALLS, default=CALLS)
     args = parser.parse_args()
     if args.here:
         return serve(**json.loads(args.here))
     sizes = SIZES | {n: getattr(args, n) for n in ("batch", "filters", "steps")}
     sizes, count = (SMOKE, 2) if args.smoke else (sizes, args.turns)
-    everyone = [who for who in EVERYONE if not (args.rolled and who[1])]
-    everyone = [OURS] if args.alone else everyone
+    everyone = [who for name, who in EVERYONE.items() if name in args.models]
     table = turns.writer(FIELDS)
     for inputs in args.inputs:
         for backend in args.backends:
@@ -107,9 +110,8 @@ def measure(everyone, case, backend, count, args):
                     yield row | {"clock": clock} | found
 
 
-def name_of(who, unroll):
-    name = "ConvLSTMFusion" if who == "ours" else "ConvLSTM2D"
-    return f"{name}, unrolled" if unroll else name
+def name_of(*who):
+    return next(name for name, known in EVERYONE.items() if known == who)
 
 
 def about(worker, memory, first, prefix=""):
