@@ -201,7 +201,9 @@ def _with_dtype(config, dtype):
         )
     old = _policy_name(config["config"].get("dtype", keras.config.floatx()))
     config = _replace_dtype(config, old, policy.name)
-    config["config"]["dtype"] = policy.name
+    if "dtype" in config["config"]:
+        # Ensembles have none of their own.
+        config["config"]["dtype"] = policy.name
     return config
 
 
