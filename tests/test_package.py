@@ -10,7 +10,7 @@ from dataclasses import is_dataclass
 from pathlib import Path
 
 import pytest
-from backends import only_on
+from backends import once
 
 import keras_mmfusion
 
@@ -53,14 +53,14 @@ def test_import_is_light():
     assert not loaded & set(BACKENDS)
 
 
-@only_on("jax")
+@once
 def test_after_keras_it_makes_its_classes_known():
     find = "assert keras.saving.get_registered_object('keras_mmfusion>{}')"
     names = ("FusionClassifier", "ATDFusion", "SeriesPreprocessor")
     modules_after("\n".join(["import keras, keras_mmfusion", *map(find.format, names)]))
 
 
-@only_on("jax")
+@once
 def test_whole_package_loads_no_more_than_keras_does():
     """One backend, and none of the packages that only some tasks need."""
     backend = os.environ["KERAS_BACKEND"]

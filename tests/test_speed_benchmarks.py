@@ -133,7 +133,7 @@ def test_made_inputs_fit(name):
     assert not np.array_equal(before, model.trainable_variables[-1].numpy())
 
 
-@only_on("jax")
+@once
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 def test_streaming():
     rows = printed("streaming.py")
@@ -149,7 +149,7 @@ def test_streaming():
     assert all(float(row["ratio"]) == 1 for row in timed[:2])
 
 
-@only_on("jax")
+@once
 def test_label_database(data_dir):
     command = [sys.executable, str(ROOT / "benchmarks" / "label_database.py")]
     command += ["--records", "100", "--runs", "1", "--data", str(data_dir)]
