@@ -63,13 +63,16 @@ def ensembles(output, variant, recordings):
     def alike(size):
         return lambda n: [(variant, size * n + i) for i in range(size)]
 
-    ways = {
-        str(scoring.ALIKE): alike(scoring.ALIKE),
-        str(scoring.COMMON): alike(scoring.COMMON),
-        f"{scoring.COMMON}, {decides} {scoring.SPECIALISTS}": lambda n: (
-            scoring.members_of(protocol, variant, n)
-        ),
-    }
+    def and_specialists(size):
+        special = [f"{variant}_specialist"] * size
+        return lambda n: [
+            *alike(scoring.COMMON)(n),
+            *((name, size * n + i) for i, name in enumerate(special)),
+        ]
+
+    ways = {str(n): alike(n) for n in (scoring.ALIKE, scoring.COMMON)}
+    for size in (scoring.SPECIALISTS, scoring.SPECIALISTS + 1):
+        ways[f"{scoring.COMMON}, {decides} {size}"] = and_specialists(size)
     rows = []
     for name, members_of in ways.items():
         scores = []
