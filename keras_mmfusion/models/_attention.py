@@ -26,7 +26,7 @@ class AttentionScores(keras.layers.Layer):
         return self.fusion.compute_output_spec(inputs, return_attention_scores=True)[1]
 
 
-def attention_scores(model, fusion, x, **kwargs):
+def attention_scores(model, fusion, fused, x, **kwargs):
     """What `FusionClassifier.attention_scores` returns."""
     names = _names(fusion, model.modalities)
     if not names:
@@ -36,7 +36,7 @@ def attention_scores(model, fusion, x, **kwargs):
             f"Received: a model that fuses by {type(fusion).__name__}."
         )
     model.check_inputs(x)
-    scores = AttentionScores(fusion, name="attention_scores")(fusion.input)
+    scores = AttentionScores(fusion, name="attention_scores")(list(fused))
     part = keras.Model(model.input, dict(zip(names, scores, strict=True)))
     predicted = part.predict(x, **{"verbose": 0, **kwargs})
     return {name: predicted[name] for name in names}

@@ -38,7 +38,7 @@ def check_shapes(shapes, skip):
 def add_fusion(
     tensors, encoders, of_series, fusion, dim, options, modality_dropout, own_policy
 ):
-    """Fused features of every column, `(batch * columns, time, dim)`, and the layer."""
+    """As `fuse_modalities`, of every column: `(batch * columns, time, dim)`."""
     policy = policy_of(own_policy, "")
     features = {}
     for name, tensor in tensors.items():

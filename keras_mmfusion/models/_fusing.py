@@ -10,7 +10,7 @@ from keras_mmfusion.models.fusions import get_fusion
 def fuse_modalities(
     features, fusion, dim, options, modality_dropout, policy, every_step=False
 ):
-    """One sequence of all modalities, and the layer that made it.
+    """One sequence of all modalities, what it is made of, and by which layer.
 
     Of a single modality, that is a dense layer: there is nothing to fuse or to drop.
 
@@ -24,17 +24,17 @@ def fuse_modalities(
         every_step: bool, see `get_fusion`. Defaults to `False`.
 
     Returns:
-        Tensor `(batch, time, dim)`, and the layer.
+        Tensor `(batch, time, dim)`, the input of the layer, and the layer.
     """
     names, features = list(features), list(features.values())
     if len(features) == 1:
         dense = keras.layers.Dense(
             dim, name="fusion", dtype=policy_of(policy, "fusion")
         )
-        return dense(features[0]), dense
+        return dense(features[0]), features[0], dense
     if any(keras.tree.flatten(modality_dropout)):
         features = drop_modalities(
             names, features, modality_dropout, policy_of(policy, "")
         )
     fuse = get_fusion(fusion, dim, options, dtype=policy, every_step=every_step)
-    return fuse(features), fuse
+    return fuse(features), features, fuse

@@ -9,8 +9,9 @@ from keras_mmfusion.models._named_model import NamedModel
 class FusionModel(NamedModel):
     """A model of named modalities with a fusion layer, whose outputs can be seen.
 
-    A subclass sets `modalities` and `_fusion_name`, and names the layers that give
-    encoded modalities `<modality>_features`.
+    A subclass sets `modalities`, `_fusion_name` and `_fused`, input and output of the
+    fusion, and names the layers that give encoded modalities `<modality>_features`.
+    What users give may be in several models, and then has the output of another one.
     """
 
     def fused_features(self, x, **kwargs):
@@ -22,8 +23,8 @@ class FusionModel(NamedModel):
             x: dict of arrays, as for `predict`.
             **kwargs: Arguments of `predict`, such as `batch_size`.
         """
-        layers = {"fusion": self._fusion()}
-        return self._predict_output(layers, x, **kwargs)["fusion"]
+        self._fusion()  # Raises where there is none.
+        return self._predict_outputs({"fusion": self._fused[1]}, x, **kwargs)["fusion"]
 
     def modality_features(self, x, **kwargs):
         """Dict of arrays `(samples, time, features)`: each modality, encoded.
@@ -32,8 +33,10 @@ class FusionModel(NamedModel):
             x: dict of arrays, as for `predict`.
             **kwargs: Arguments of `predict`, such as `batch_size`.
         """
-        layers = {name: self.get_layer(f"{name}_features") for name in self.modalities}
-        return self._predict_output(layers, x, **kwargs)
+        outputs = {
+            name: self.get_layer(f"{name}_features").output for name in self.modalities
+        }
+        return self._predict_outputs(outputs, x, **kwargs)
 
     def attention_scores(self, x, **kwargs):
         """Dict of arrays `(samples, heads, steps, steps)`: what attends to what.
@@ -50,17 +53,21 @@ class FusionModel(NamedModel):
         Raises:
             ValueError: The fusion has no attention.
         """
-        return attention_scores(self, self._fusion(), x, **kwargs)
+        return attention_scores(self, self._fusion(), self._fused[0], x, **kwargs)
 
     def _fusion(self):
+        if self._fusion_name is None:
+            raise ValueError(
+                "There are no fused features without a fusion. Received: a model "
+                "without encoders."
+            )
         return self.get_layer(self._fusion_name)
 
-    def _predict_output(self, layers, x, **kwargs):
-        outputs = {name: layer.output for name, layer in layers.items()}
+    def _predict_outputs(self, outputs, x, **kwargs):
         self.check_inputs(x)
         part = keras.Model(self.input, outputs)
         predicted = part.predict(x, **{"verbose": 0, **kwargs})
-        return {name: predicted[name] for name in layers}
+        return {name: predicted[name] for name in outputs}
 
     # Saving: what the configs of all of them hold.
 

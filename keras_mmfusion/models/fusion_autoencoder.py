@@ -120,7 +120,7 @@ class FusionAutoencoder(FusionModel):
             name: encode(name, tensor, encoders[name], policy)
             for name, tensor in tensors.items()
         }
-        fused, fuse = fuse_modalities(
+        fused, to_fuse, fuse = fuse_modalities(
             features,
             fusion,
             dim,
@@ -154,6 +154,8 @@ class FusionAutoencoder(FusionModel):
         self._decoder_names = {name: layer.name for name, layer in decoders.items()}
         self._bottleneck_name = None if bottleneck is None else bottleneck.name
         self._fusion_name = fuse.name
+        self._fused = to_fuse, fused
+        self._code = fused if bottleneck is None else code
         self._policy = own_policy
 
     def compile(self, optimizer="adam", loss=None, **kwargs):
@@ -183,8 +185,7 @@ class FusionAutoencoder(FusionModel):
             x: dict of arrays, as for `predict`.
             **kwargs: Arguments of `predict`, such as `batch_size`.
         """
-        layers = {"code": self.get_layer(self._bottleneck_name or self._fusion_name)}
-        return self._predict_output(layers, x, **kwargs)["code"]
+        return self._predict_outputs({"code": self._code}, x, **kwargs)["code"]
 
     def with_num_classes(self, num_classes, **options):
         """A classifier on the encoders and the fusion of this model, for stage 2.

@@ -126,7 +126,7 @@ class FusionClassifier(FusionModel):
             name: encode(name, tensor, encoders[name], policy, ranks)
             for name, tensor in tensors.items()
         }
-        x, fuse = fuse_modalities(
+        fused, to_fuse, fuse = fuse_modalities(
             features,
             fusion,
             dim,
@@ -135,6 +135,7 @@ class FusionClassifier(FusionModel):
             own_policy,
             every_step=pooling is None,
         )
+        x = fused
         if pooling is None:
             first = next(iter(features.values()))
             check_every_step(fuse, first.shape[1], x.shape[1])
@@ -182,6 +183,7 @@ class FusionClassifier(FusionModel):
         }
         self._decoder_name = decoder.name if decoder is not None else None
         self._fusion_name = fuse.name
+        self._fused = to_fuse, fused
         self._policy = own_policy
 
     def get_config(self):

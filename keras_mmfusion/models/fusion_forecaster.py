@@ -125,9 +125,9 @@ class FusionForecaster(FusionModel):
 
         of_skip = [tensors[name] for name in (series, covariates) if name is not None]
         forecast = add_skip(of_skip, skip, horizon, own_policy)
-        fuse = None
+        branch, to_fuse, fuse = None, None, None
         if encoders:
-            branch, fuse = add_fusion(
+            branch, to_fuse, fuse = add_fusion(
                 {name: tensors[name] for name in encoders},
                 encoders,
                 shapes[series],
@@ -170,6 +170,7 @@ class FusionForecaster(FusionModel):
             for name, encoder in encoders.items()
         }
         self._fusion_name = None if fuse is None else fuse.name
+        self._fused = to_fuse, branch
         self._policy = own_policy
 
     def fit_closed_form(

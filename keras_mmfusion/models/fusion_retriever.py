@@ -158,7 +158,8 @@ class FusionRetriever(Searching, FusionModel):
             )
         ]
         fuse = get_fusion(fusion, dim, fusion_options, dtype=own_policy)
-        x = MaskedMean(name="pool", dtype=policy)(fuse(attached))
+        fused = fuse(attached)
+        x = MaskedMean(name="pool", dtype=policy)(fused)
         x = keras.layers.Dense(
             1, name="head", dtype=policy_of(own_policy, "head", "float32")
         )(x)
@@ -182,6 +183,7 @@ class FusionRetriever(Searching, FusionModel):
             for name, encoder in encoders.items()
         }
         self._fusion_name = fuse.name
+        self._fused = attached, fused
         self._policy = own_policy
 
     @property
