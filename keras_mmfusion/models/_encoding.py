@@ -18,6 +18,11 @@ def sample_shapes(inputs):
     """The shapes of samples as tuples; raise for what are none."""
     shapes = {}
     for name, shape in dict(inputs).items():
+        if not isinstance(name, str) or not name or "/" in name:
+            raise ValueError(
+                "A modality needs a name, a str without '/'. "
+                f"Received: {name!r} among the names of `inputs`."
+            )
         sizes = list(shape) if hasattr(shape, "__len__") else []
         whole = (n is None or isinstance(n, numbers.Integral) for n in sizes)
         if not sizes or not all(whole):
@@ -25,7 +30,7 @@ def sample_shapes(inputs):
                 "`inputs` must give the shape of one sample of each modality, such as "
                 f"(32, 4) for 32 steps of 4 features. Received: {shape!r} for {name!r}."
             )
-        shapes[name] = tuple(None if n is None else int(n) for n in sizes)
+        shapes[str(name)] = tuple(None if n is None else int(n) for n in sizes)
     return shapes
 
 

@@ -2,6 +2,7 @@
 
 import inspect
 import itertools
+import re
 
 import keras
 import numpy as np
@@ -30,7 +31,13 @@ class NamedModel(keras.Model):
                 + ", ".join(f"{key}={value!r}" for key, value in unknown.items())
                 + "."
             )
-        super().__init__(inputs=inputs, outputs=outputs, name=name, trainable=trainable)
+        try:
+            super().__init__(
+                inputs=inputs, outputs=outputs, name=name, trainable=trainable
+            )
+        except ValueError as error:
+            _explain(error)
+            raise
         if any(x.dtype_policy.name == "mixed_float16" for x in self._flatten_layers()):
             # Keras scales the loss if the policy of the model says so, which is the
             # global one by itself; unscaled, small gradients are 0 in float16.
@@ -219,6 +226,21 @@ class NamedModel(keras.Model):
                 + ", ".join(f"{len(inputs[n])} of {n!r}" for n in expected)
                 + "."
             )
+
+
+def _explain(error):
+    """Raise for a name used twice what is to be done about it.
+
+    Keras finds them: which parts there are differs by model and by its settings.
+    """
+    taken = re.search(r'The name "(.+)" is used \d+ times', str(error))
+    if taken:
+        raise ValueError(
+            "Modalities, and layers that a model is given, need names of their own, "
+            "other than those of its parts, such as 'head'. Received: "
+            f"{taken[1]!r} twice. Call the modality {taken[1]}_input, for example, or "
+            "give the layer another `name`."
+        ) from error
 
 
 def _targets(call):
