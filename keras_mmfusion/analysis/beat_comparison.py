@@ -26,6 +26,8 @@ class Comparison:
     Example:
 
     ```python
+    from keras_mmfusion.analysis import compare
+
     compare(record, model.predict_record(record)).metrics().accuracy
     ```
     """
@@ -113,6 +115,8 @@ def pool(comparisons, name="gross"):
     Example:
 
     ```python
+    from keras_mmfusion.analysis import compare, pool
+
     pool([compare(r, model.predict_record(r)) for r in records]).metrics()
     ```
     """

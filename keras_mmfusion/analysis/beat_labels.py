@@ -35,6 +35,8 @@ class BeatLabels:
     Example:
 
     ```python
+    from keras_mmfusion.analysis import BeatLabels
+
     labels = BeatLabels.from_probabilities(
         "demo", 360.0, [180, 540], [[0.9, 0.0, 0.1, 0.0]] * 2, leads=("MLII",)
     )

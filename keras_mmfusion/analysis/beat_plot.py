@@ -86,6 +86,8 @@ def plot_beats(
     Example:
 
     ```python
+    from keras_mmfusion.analysis import plot_beats
+
     figure = plot_beats(record, labels, start=60, duration=20)
     figure.savefig("beats.png", dpi=160)
     ```

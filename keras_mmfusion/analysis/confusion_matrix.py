@@ -30,6 +30,9 @@ def plot_confusion(labels, predictions, classes, title=None):
     Example:
 
     ```python
+    import numpy as np
+    from keras_mmfusion.analysis import plot_confusion
+
     predictions = np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]])
     metrics, figure = plot_confusion([0, 1, 1], predictions, ("calm", "angry"))
     assert metrics.unweighted_accuracy == 0.75

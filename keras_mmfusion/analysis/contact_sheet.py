@@ -40,6 +40,9 @@ def contact_sheet(rows, title=None):
     Example:
 
     ```python
+    import numpy as np
+    from keras_mmfusion.analysis import contact_sheet
+
     red, blue = (np.full((8, 8, 3), c, "uint8") for c in ([255, 0, 0], [0, 0, 255]))
     figure = contact_sheet([("a red square", [(red, "0.93"), (blue, "0.41")])])
     figure.savefig("found.png")

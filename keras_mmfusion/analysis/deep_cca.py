@@ -86,6 +86,9 @@ def deep_correlation(
     Example:
 
     ```python
+    import numpy as np
+    from keras_mmfusion.analysis import deep_correlation
+
     rng = np.random.default_rng(0)
     angle = rng.uniform(0, 2 * np.pi, 1000)
     voice = np.stack([np.cos(angle), np.sin(angle)], axis=1)

@@ -21,7 +21,9 @@ def class_values(model, inputs):
     Example:
 
     ```python
+    import numpy as np
     from keras_mmfusion import presets
+    from keras_mmfusion.analysis import class_values
 
     model = presets.load("convlstm_digits_initial")
     image, sound = np.eye(28), np.sin(np.arange(4000))
@@ -54,7 +56,9 @@ def plot_digits(model, examples):
     Example:
 
     ```python
+    import numpy as np
     from keras_mmfusion import presets
+    from keras_mmfusion.analysis import plot_digits
 
     model = presets.load("convlstm_digits_initial")
     inputs = model.preprocessor(np.eye(28), np.sin(np.arange(4000)))

@@ -28,7 +28,8 @@ def plot_estimates(results):
     Example:
 
     ```python
-    from keras_mmfusion.analysis import mutual_information
+    import numpy as np
+    from keras_mmfusion.analysis import mutual_information, plot_estimates
 
     rng = np.random.default_rng(0)
     voice = rng.normal(size=(500, 2))

@@ -26,6 +26,9 @@ class Forecast:
     Example:
 
     ```python
+    import numpy as np
+    from keras_mmfusion.analysis import Forecast
+
     times = np.datetime64("2026-01-01", "s") + np.arange(3) * np.timedelta64(1, "h")
     forecast = Forecast("house", times, ("OT",), np.array([[1.0], [2.0], [3.0]]))
     forecast.to_csv("forecast.csv")
@@ -79,6 +82,9 @@ def plot_forecast(forecast, table=None, steps=None, columns=None):
     Example:
 
     ```python
+    import numpy as np
+    from keras_mmfusion.analysis import Forecast, plot_forecast
+
     times = np.datetime64("2026-01-01", "s") + np.arange(3) * np.timedelta64(1, "h")
     forecast = Forecast("house", times, ("OT",), np.array([[1.0], [2.0], [3.0]]))
     plot_forecast(forecast).savefig("forecast.png")

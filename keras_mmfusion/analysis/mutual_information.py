@@ -77,6 +77,9 @@ def mutual_information(
     Example:
 
     ```python
+    import numpy as np
+    from keras_mmfusion.analysis import mutual_information
+
     rng = np.random.default_rng(0)
     voice = rng.normal(size=(1000, 2))
     face = voice + 0.5 * rng.normal(size=(1000, 2))

@@ -124,6 +124,8 @@ def robustness_curves(
 
     ```python
     import keras
+    import numpy as np
+    from keras_mmfusion.analysis import robustness_curves
 
     audio, image = keras.Input((6, 4), name="audio"), keras.Input((6, 4), name="image")
     heard = keras.layers.GlobalAveragePooling1D()(audio)

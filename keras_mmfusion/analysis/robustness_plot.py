@@ -30,7 +30,8 @@ def plot_robustness(curves, title=None):
 
     ```python
     import keras
-    from keras_mmfusion.analysis import robustness_curves
+    import numpy as np
+    from keras_mmfusion.analysis import plot_robustness, robustness_curves
 
     a, b = keras.Input((8, 2), name="a"), keras.Input((8, 2), name="b")
     means = [keras.ops.mean(values, axis=1) for values in (a, b)]

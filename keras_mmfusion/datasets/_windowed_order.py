@@ -21,6 +21,8 @@ class WindowedOrder:
         Example:
 
         ```python
+        from keras_mmfusion.datasets._windowed_order import WindowedOrder
+
         files, items = WindowedOrder([2, 1], 1, None).take(0, first=1, last=3)
         assert files.tolist() == [0, 1] and items.tolist() == [1, 0]
         ```

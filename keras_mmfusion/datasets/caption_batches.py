@@ -38,6 +38,9 @@ class CaptionBatches(keras.utils.PyDataset):
     Example:
 
     ```python
+    import numpy as np
+    from keras_mmfusion.datasets.caption_batches import CaptionBatches
+
     images = np.zeros((8, 16, 16, 3), "uint8")
     texts, caption_image = np.ones((16, 4), "int32"), np.arange(16) // 2
     batches = CaptionBatches(images, texts, caption_image, batch_size=4)

@@ -30,6 +30,10 @@ class CaptionCorpus:
     Example:
 
     ```python
+    from pathlib import Path
+    import numpy as np
+    from keras_mmfusion.datasets.caption_corpus import CaptionCorpus
+
     corpus = CaptionCorpus(
         "made up", (Path("a.png"), Path("b.png")), ("train", "test"),
         ("a cat", "a tabby", "a dog"), np.array([0, 0, 1]),

@@ -33,6 +33,8 @@ def load_coco_cn(data_dir=None, image_dir=None):
     Example:
 
     ```python
+    from keras_mmfusion.datasets.coco_cn import load_coco_cn
+
     corpus = load_coco_cn()
     len(corpus.split("test"))  # 1000
     ```

@@ -50,6 +50,7 @@ class DigitBatches(keras.utils.PyDataset):
     Example:
 
     ```python
+    from keras_mmfusion.datasets.digit_batches import DigitBatches
     from keras_mmfusion.datasets.digits import load_digits
 
     digits = load_digits()

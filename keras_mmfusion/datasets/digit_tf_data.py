@@ -24,6 +24,7 @@ def tf_dataset(batches):
 
     ```python
     from keras_mmfusion.datasets.digit_batches import DigitBatches
+    from keras_mmfusion.datasets.digit_tf_data import tf_dataset
     from keras_mmfusion.datasets.digits import load_digits
 
     dataset = tf_dataset(DigitBatches(load_digits(), "validation"))

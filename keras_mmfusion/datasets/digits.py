@@ -38,6 +38,9 @@ class DigitPairs:
     Example:
 
     ```python
+    import numpy as np
+    from keras_mmfusion.datasets.digits import DigitPairs
+
     pairs = DigitPairs(image_labels=[3, 1, 3], sound_labels=[3, 3, 1])
     assert len(pairs) == 5  # two images of a 3 by two recordings, one 1 by one
     image, sound = pairs[np.arange(5)]
@@ -134,6 +137,8 @@ def load_digits(protocol="digits", data_dir=None, seed=0, speakers=None):
     Example:
 
     ```python
+    from keras_mmfusion.datasets.digits import load_digits
+
     digits = load_digits()
     image, sound = digits.pairs["train"][0]
     digits.image_labels[image] == digits.sounds.labels[sound]  # True
@@ -173,6 +178,8 @@ def random_split(count, seed=0):
     Example:
 
     ```python
+    from keras_mmfusion.datasets.digits import random_split
+
     split = random_split(70000)
     assert [len(part) for part in split.values()] == [56000, 7000, 7000]
     ```
@@ -197,6 +204,8 @@ def speaker_split(speakers, turn=0):
     Example:
 
     ```python
+    from keras_mmfusion.datasets.digits import speaker_split
+
     split = speaker_split(["a", "b", "b", "c", "d"])
     assert split["test"].tolist() == [0] and split["validation"].tolist() == [1, 2]
     ```

@@ -56,6 +56,9 @@ def read_csv(path, fs):
     Example:
 
     ```python
+    from pathlib import Path
+    from keras_mmfusion.datasets import read_csv
+
     Path("ecg.csv").write_text("time,MLII\\n0.000,0.12\\n0.004,0.15\\n")
     record = read_csv("ecg.csv", fs=250)
     record.leads  # ("MLII",)

@@ -57,6 +57,7 @@ class ECGRecord:
     Example:
 
     ```python
+    import numpy as np
     from keras_mmfusion.datasets import ECGRecord
 
     record = ECGRecord("demo", np.zeros((360, 1), "float32"), ("MLII",), 360.0)
@@ -112,6 +113,8 @@ def read_wfdb(path, annotator=None, verify=True):
     Example:
 
     ```python
+    from keras_mmfusion.datasets import read_wfdb
+
     record = read_wfdb("mitdb/100", annotator="atr")
     ```
     """
@@ -145,6 +148,8 @@ def read_beats(path, annotator, num_samples=None, fs=None):
     Example:
 
     ```python
+    from keras_mmfusion.datasets import read_beats
+
     beats, symbols = read_beats("mitdb/100", "atr")
     ```
     """

@@ -60,6 +60,13 @@ class EmotionCorpus:
     Example:
 
     ```python
+    from pathlib import Path
+    from keras_mmfusion.datasets.emotion_corpus import (
+        EMOTIONS,
+        EmotionCorpus,
+        EmotionTurn,
+    )
+
     turns = [
         EmotionTurn(str(i), emotion, f"F{i % 3}", i % 3, "Well.", Path(f"{i}.wav"))
         for i, emotion in enumerate(EMOTIONS * 15)

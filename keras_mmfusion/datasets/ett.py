@@ -101,6 +101,8 @@ def load_ett(name="ETTh1", data_dir=None):
     Example:
 
     ```python
+    from keras_mmfusion.datasets.ett import load_ett
+
     table = load_ett("ETTh1")
     table.values.shape, table.steps_per_day  # (17420, 7), 24
     ```
@@ -136,6 +138,7 @@ def read_series(path):
 
     ```python
     from pathlib import Path
+    from keras_mmfusion.datasets.ett import read_series
 
     rows = ["date,load,OT", "2026-01-01 00:00,1.5,20", "2026-01-01 01:00,1.0,19"]
     Path("house.csv").write_text("\\n".join(rows))
@@ -200,6 +203,8 @@ def split_rows(table, months=None):
     Example:
 
     ```python
+    from keras_mmfusion.datasets.ett import load_ett, split_rows
+
     rows = split_rows(load_ett("ETTh1"))
     rows["test"]  # (11520, 14400)
     ```
@@ -242,6 +247,9 @@ def windows(values, lookback, horizon, rows, whole=True):
     Example:
 
     ```python
+    import numpy as np
+    from keras_mmfusion.datasets.ett import windows
+
     values = np.arange(20.0)[:, None]
     x, y = windows(values, lookback=4, horizon=2, rows=(10, 15))
     assert x[0, :, 0].tolist() == [6, 7, 8, 9] and y[0, :, 0].tolist() == [10, 11]

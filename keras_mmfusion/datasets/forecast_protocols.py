@@ -39,6 +39,9 @@ class ForecastProtocol:
         Example:
 
         ```python
+        import numpy as np
+        from keras_mmfusion.datasets.forecast_protocols import PROTOCOLS
+
         values = np.array([[0.0], [0.0], [4.0], [4.0]])  # deviation 2, range 4
         found = {"mse_of_columns": np.array([1.0]), "mae_of_columns": np.array([0.9])}
         PROTOCOLS["seed_long_minmax"].errors(found, values)  # mse .25, mae .45

@@ -79,6 +79,8 @@ def load_fsdd(data_dir=None, speakers=SPEAKERS):
     Example:
 
     ```python
+    from keras_mmfusion.datasets.fsdd import load_fsdd
+
     spoken = load_fsdd()
     len(spoken.waves), spoken.rate  # (3000, 8000.0)
     ```
@@ -130,6 +132,10 @@ def read_wav(path):
     Example:
 
     ```python
+    import wave
+    import numpy as np
+    from keras_mmfusion.datasets.fsdd import read_wav
+
     with wave.open("beep.wav", "wb") as file:
         file.setparams((1, 2, 8000, 0, "NONE", ""))
         file.writeframes(np.array([0, 16384], "<i2").tobytes())

@@ -51,6 +51,8 @@ def load_iemocap(data_dir=None, expected_counts=COUNTS):
     Example:
 
     ```python
+    from keras_mmfusion.datasets.iemocap import load_iemocap
+
     corpus = load_iemocap()
     samples, rate = corpus.wave(0)
     corpus.turns[0].text, corpus.turns[0].emotion

@@ -29,6 +29,8 @@ def load_flickr30k(data_dir=None):
     Example:
 
     ```python
+    from keras_mmfusion.datasets.karpathy import load_flickr30k
+
     test = load_flickr30k().split("test")
     len(test), len(test.captions)  # (1000, 5000)
     ```
@@ -72,6 +74,8 @@ def load_emoji(language="en", data_dir=None):
     Example:
 
     ```python
+    from keras_mmfusion.datasets.karpathy import load_emoji
+
     emoji = load_emoji()
     emoji.captions_of(0)  # ["hash sign", "hash, hashtag, lb, number, pound, sign"]
     ```
@@ -115,7 +119,9 @@ def read_karpathy(path, image_folders, name=None):
     Example:
 
     ```python
+    from pathlib import Path
     import json
+    from keras_mmfusion.datasets.karpathy import read_karpathy
 
     from PIL import Image
 

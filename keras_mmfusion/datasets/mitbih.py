@@ -43,6 +43,8 @@ def aami_labels(symbols):
     Example:
 
     ```python
+    from keras_mmfusion.datasets.mitbih import aami_labels
+
     assert aami_labels(["N", "A", "V", "+"]).tolist() == [0, 1, 2, -1]
     ```
     """
@@ -93,6 +95,8 @@ def load_mitbih(records=RECORDS, data_dir=None):
     Example:
 
     ```python
+    from keras_mmfusion.datasets.mitbih import DS1, load_mitbih
+
     records = load_mitbih(DS1)
     ```
     """

@@ -59,6 +59,8 @@ def load_mnist(data_dir=None):
     Example:
 
     ```python
+    from keras_mmfusion.datasets.mnist import load_mnist
+
     images, labels = load_mnist()
     images.shape  # (70000, 28, 28)
     ```
@@ -92,6 +94,9 @@ def read_idx(path):
     Example:
 
     ```python
+    from pathlib import Path
+    from keras_mmfusion.datasets.mnist import read_idx
+
     Path("labels").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 2, 7, 3]))
     assert read_idx("labels").tolist() == [7, 3]
     ```

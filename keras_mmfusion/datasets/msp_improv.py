@@ -53,6 +53,8 @@ def load_msp_improv(data_dir=None, expected_counts=COUNTS):
     Example:
 
     ```python
+    from keras_mmfusion.datasets.msp_improv import load_msp_improv
+
     corpus = load_msp_improv()
     samples, rate = corpus.wave(0)
     corpus.turns[0].text, corpus.turns[0].emotion

@@ -37,6 +37,9 @@ class PrefetchedBatches(keras.utils.PyDataset):
     Example:
 
     ```python
+    import numpy as np
+    from keras_mmfusion.datasets.prefetched_batches import PrefetchedBatches
+
     class Squares(PrefetchedBatches):
         def __len__(self):
             return 3

@@ -67,6 +67,8 @@ class StreamedBeats(PrefetchedBatches):
     Example:
 
     ```python
+    from keras_mmfusion.datasets.streamed_beats import StreamedBeats
+
     batches = StreamedBeats(["mitdb/100"], length=4, batch_size=2, cache_dir="beats")
     x, y, weight = batches[0]
     assert x["ecg"].shape == (2, 4, 128, 4) and y.shape == weight.shape == (2, 4)

@@ -38,6 +38,10 @@ def data_parallel(devices=None):
     Example:
 
     ```python
+    import keras
+    import numpy as np
+    from keras_mmfusion.distribution import data_parallel
+
     if keras.backend.backend() != "torch":
         with data_parallel(1):
             model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])

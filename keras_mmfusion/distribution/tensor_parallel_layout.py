@@ -44,6 +44,9 @@ def tensor_parallel_layout(device_mesh, axis="model"):
     Example:
 
     ```python
+    import keras
+    from keras_mmfusion.distribution import tensor_parallel_layout
+
     mesh = keras.distribution.DeviceMesh((1, 1), ("batch", "model"), ["cpu:0"])
     layout = tensor_parallel_layout(mesh)
     kernel = layout["text_encoder/transformer/block_0/attention/query/kernel"]

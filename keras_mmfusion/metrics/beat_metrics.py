@@ -60,6 +60,8 @@ def confusion_matrix(reference, predicted, classes):
     Example:
 
     ```python
+    from keras_mmfusion.metrics import confusion_matrix
+
     confusion_matrix(list("NNVS"), list("NVVN"), ("N", "S", "V"))
     # [[1, 0, 1], [1, 0, 0], [0, 0, 1]]
     ```
@@ -95,6 +97,8 @@ def beat_metrics(reference, predicted, classes=("N", "S", "V", "F"), extra=()):
     Example:
 
     ```python
+    from keras_mmfusion.metrics import beat_metrics
+
     beat_metrics(list("NNNNSSVV"), list("NNNSSNVV")).accuracy  # 0.75
     ```
 
@@ -156,6 +160,8 @@ def match_beats(reference, detected, fs, tolerance=0.15):
     Example:
 
     ```python
+    from keras_mmfusion.metrics import match_beats
+
     match_beats([100, 460], [102, 300, 459], fs=360.0)  # [0, 1], [0, 2]
     ```
     """

@@ -52,6 +52,8 @@ def emotion_metrics(labels, predictions, num_classes):
     Example:
 
     ```python
+    from keras_mmfusion.metrics import emotion_metrics
+
     found = emotion_metrics([0, 0, 0, 0, 1, 1], [0, 0, 0, 0, 0, 1], num_classes=2)
     found.unweighted_accuracy  # 0.75, of recalls 1 and 0.5
     ```
@@ -113,6 +115,8 @@ def unweighted_accuracy(labels, predictions, num_classes):
     Example:
 
     ```python
+    from keras_mmfusion.metrics import unweighted_accuracy
+
     unweighted_accuracy([0, 0, 0, 0, 1, 1], [0, 0, 0, 0, 0, 1], 2)  # 0.75
     ```
     """

@@ -32,7 +32,9 @@ def forecast_metrics(model, x, y, batch_size=256, horizons=None):
 
     ```python
     import keras
+    import numpy as np
     from keras_mmfusion.layers import SeasonalNaive
+    from keras_mmfusion.metrics import forecast_metrics
 
     wave = np.arange(40.0)[:, None]
     x = np.stack([wave[i : i + 8] for i in range(30)])

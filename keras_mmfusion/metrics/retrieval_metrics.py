@@ -98,6 +98,8 @@ def retrieval_ranks(scores, relevant):
     Example:
 
     ```python
+    from keras_mmfusion.metrics import retrieval_ranks
+
     retrieval_ranks([[0.5, 0.5, 0.1]], [[True, False, False]])  # [2], for the tie
     ```
     """

@@ -53,6 +53,7 @@ def detect_beats(record, lead=None, progress=None):
 
     ```python
     from dataclasses import replace
+    from keras_mmfusion.preprocessing.beat_detection import detect_beats
 
     record = replace(record, beats=detect_beats(record))
     ```

@@ -18,6 +18,9 @@ class BeatSegments:
     Example:
 
     ```python
+    import numpy as np
+    from keras_mmfusion.preprocessing import BeatSegments
+
     segments = BeatSegments(100, length=32)
     x = segments.cut(np.zeros((100, 128, 4)))  # (windows, 32, 128, 4)
     segments.merge(x[..., 0, 0]).shape  # (100,)

@@ -22,6 +22,9 @@ def calendar_features(times):
     Example:
 
     ```python
+    import numpy as np
+    from keras_mmfusion.preprocessing import calendar_features
+
     noon = np.array(["2026-01-05T12:00"], "datetime64[s]")  # a Monday
     day_sin, day_cos, week_sin, week_cos = calendar_features(noon)[0]
     assert abs(day_sin) < 1e-6 and day_cos == -1
@@ -44,6 +47,9 @@ def annual_phase(times):
     Example:
 
     ```python
+    import numpy as np
+    from keras_mmfusion.preprocessing import annual_phase
+
     summer = np.array(["2026-07-02T12:00"], "datetime64[s]")
     assert np.allclose(annual_phase(summer), [[0, -1]], atol=0.01)
     ```

@@ -40,6 +40,8 @@ class CaptionTokenizer:
     Example:
 
     ```python
+    from keras_mmfusion.preprocessing import CaptionTokenizer
+
     captions = ["hot pepper", "red hot", "red apple", "green pepper"]
     tokenize = CaptionTokenizer.learn(captions, vocabulary_size=60, max_length=6)
     numbers = tokenize(["Hot pepper!"])

@@ -25,6 +25,7 @@ class ConformalIntervals:
     Example:
 
     ```python
+    import numpy as np
     from keras_mmfusion.preprocessing import ConformalIntervals
 
     errors = np.random.default_rng(0).normal(size=(999, 12, 1))

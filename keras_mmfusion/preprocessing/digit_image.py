@@ -34,7 +34,9 @@ def read_digit_image(path):
     Example:
 
     ```python
+    import numpy as np
     from PIL import Image
+    from keras_mmfusion.preprocessing import read_digit_image
 
     paper = np.full((90, 60), 255, "uint8")
     paper[10:80, 28:32] = 0
@@ -106,6 +108,9 @@ def to_mnist(grey):
     Example:
 
     ```python
+    import numpy as np
+    from keras_mmfusion.preprocessing.digit_image import to_mnist
+
     paper = np.full((90, 60), 255.0)
     paper[10:80, 28:32] = 0.0  # a black one on white paper
     image = to_mnist(paper)

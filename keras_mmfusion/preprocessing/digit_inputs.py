@@ -61,6 +61,7 @@ class DigitPreprocessor:
     Example:
 
     ```python
+    import numpy as np
     from keras_mmfusion.preprocessing import DigitPreprocessor
 
     prepare = DigitPreprocessor()

@@ -79,6 +79,7 @@ class BeatPreprocessor:
 
     ```python
     from keras_mmfusion.datasets import read_wfdb
+    from keras_mmfusion.preprocessing import BeatPreprocessor
 
     inputs = BeatPreprocessor()(read_wfdb("mitdb/100", "atr"))
     inputs.modalities["ecg"].shape  # (2273, 128, 4)

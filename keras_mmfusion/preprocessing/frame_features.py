@@ -45,6 +45,7 @@ class FrameFeatures:
 
     ```python
     import keras
+    import numpy as np
     from keras_mmfusion.preprocessing import FrameFeatures
 
     network = keras.applications.MobileNet(
@@ -149,6 +150,7 @@ def read_frames(path, every=1, start=0.0, end=None):
 
     ```python
     from PIL import Image
+    from keras_mmfusion.preprocessing import read_frames
 
     shades = [Image.new("RGB", (64, 48), (60 * i, 0, 0)) for i in range(5)]
     shades[0].save("clip.gif", save_all=True, append_images=shades[1:], duration=100)

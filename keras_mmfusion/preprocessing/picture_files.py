@@ -38,6 +38,7 @@ def read_picture(path, size):
 
     ```python
     from PIL import Image
+    from keras_mmfusion.preprocessing import read_picture
 
     Image.new("L", (40, 20)).save("black.png")
     pixels = read_picture("black.png", 20)
@@ -104,7 +105,9 @@ def read_pictures(paths, size, workers=8):
     Example:
 
     ```python
+    from pathlib import Path
     from PIL import Image
+    from keras_mmfusion.preprocessing import read_pictures
 
     Image.new("RGB", (8, 8)).save("good.png")
     Path("bad.png").write_bytes(b"no picture")

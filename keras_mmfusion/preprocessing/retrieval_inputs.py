@@ -34,7 +34,7 @@ class RetrievalPreprocessor:
 
     ```python
     from PIL import Image
-    from keras_mmfusion.preprocessing import CaptionTokenizer
+    from keras_mmfusion.preprocessing import CaptionTokenizer, RetrievalPreprocessor
 
     Image.new("RGB", (64, 48), "red").save("red.png")
     tokenizer = CaptionTokenizer.learn(["red", "green"], max_length=4)

@@ -34,6 +34,7 @@ class SeriesScaler:
     Example:
 
     ```python
+    import numpy as np
     from keras_mmfusion.preprocessing import SeriesScaler
 
     values = np.array([[1.0, 20.0], [3.0, 20.0]])

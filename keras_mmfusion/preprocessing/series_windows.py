@@ -45,7 +45,9 @@ class SeriesPreprocessor:
     Example:
 
     ```python
+    import numpy as np
     from keras_mmfusion.datasets.ett import SeriesTable
+    from keras_mmfusion.preprocessing import SeriesPreprocessor, SeriesScaler
 
     times = np.datetime64("2026-01-01", "s") + np.arange(100) * np.timedelta64(1, "h")
     table = SeriesTable("house", times, np.random.rand(100, 1), ("OT",))

@@ -33,6 +33,9 @@ def trim_silence(sound, rate, threshold=-40.0):
     Example:
 
     ```python
+    import numpy as np
+    from keras_mmfusion.preprocessing import trim_silence
+
     beep = np.sin(np.arange(800))
     sound = np.concatenate([np.zeros(4000), beep, np.zeros(2000)])
     assert len(trim_silence(sound, rate=8000)) == 800

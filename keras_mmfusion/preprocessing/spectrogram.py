@@ -28,6 +28,7 @@ def spectrogram(waves, window=400, hop=200):
     Example:
 
     ```python
+    import numpy as np
     from keras_mmfusion.preprocessing import spectrogram
 
     waves = np.sin(2 * np.pi * 1000 * np.arange(8400) / 8000)  # 1 kHz at 8 kHz
@@ -69,6 +70,7 @@ def mel_scale(magnitudes, rate, bands, lowest=20.0, highest=4000.0):
     Example:
 
     ```python
+    import numpy as np
     from keras_mmfusion.preprocessing import mel_scale, spectrogram
 
     mel = mel_scale(spectrogram(np.ones(8400)), rate=8000, bands=40)
@@ -108,6 +110,7 @@ def mask_spectrogram(magnitudes, rng, frequencies=0, times=0):
     Example:
 
     ```python
+    import numpy as np
     from keras_mmfusion.preprocessing import mask_spectrogram
 
     rng = np.random.default_rng(0)

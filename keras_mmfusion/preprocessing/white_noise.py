@@ -26,6 +26,7 @@ def add_white_noise(signal, snr, rng):
     Example:
 
     ```python
+    import numpy as np
     from keras_mmfusion.preprocessing import add_white_noise
 
     wave = np.sin(np.arange(4000))

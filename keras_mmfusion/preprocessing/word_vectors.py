@@ -95,6 +95,7 @@ class WordVectors:
 
         ```python
         from pathlib import Path
+        from keras_mmfusion.preprocessing import WordVectors
 
         Path("tiny.txt").write_text("yes 0.5 1\\nno 0 0.25\\n")
         vectors = WordVectors("tiny.txt", unknown="zero")
@@ -124,6 +125,8 @@ class WordVectors:
         Example:
 
         ```python
+        from keras_mmfusion.preprocessing import WordVectors
+
         words = WordVectors.words("I don’t know -- twenty-one?")
         assert words == ["I", "don't", "know", "twenty", "one"]
         ```

@@ -10,7 +10,6 @@ import textwrap
 from dataclasses import is_dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 from backends import in_turn
 from cli_fakes import RuleModel, copy_excerpt
@@ -50,13 +49,13 @@ def page_blocks():
 
 
 def docstring_blocks():
-    """Examples of everything public, with the module they stand in."""
+    """Examples of everything public."""
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
         module = ".".join(parts).removesuffix(".__init__")
         for name, docstring in docstrings(ast.parse(path.read_text(encoding="utf-8"))):
             for block in FENCED.findall(textwrap.dedent(docstring)):
-                yield pytest.param(block, module, id=f"{module}:{name}".rstrip(":"))
+                yield pytest.param(block, id=f"{module}:{name}".rstrip(":"))
 
 
 def docstrings(node, name=""):
@@ -107,13 +106,12 @@ def test_page(code):
     execute(code, {"__name__": "__example__"})
 
 
-@pytest.mark.parametrize("code, module", in_turn(docstring_blocks()))
-def test_docstring(code, module):
-    """As doctest does, an example sees the names of its module."""
-    namespace = dict(vars(importlib.import_module(module)), np=np)
-    namespace["__name__"] = "__example__"
+@pytest.mark.parametrize("code", in_turn(docstring_blocks()))
+def test_docstring(code):
+    """An example imports all that it needs, but for what it goes on from."""
+    namespace = {"__name__": "__example__"}
     if re.search(r"\b(records?|labels|model)\b", code):
-        # What an example goes on from: a model, a recording and its labelled beats.
+        # A model, a recording and its labelled beats.
         record = read_wfdb("mitdb/100", annotator="atr")
         labels = RuleModel().predict_record(record)
         namespace |= {"model": RuleModel(), "records": [record]}
