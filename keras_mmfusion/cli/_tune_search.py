@@ -110,8 +110,7 @@ class Search:
         """Write the best model as a preset; returns what to tell about it."""
         oracle = self.tuner.oracle
         best = self.table.in_order(oracle)[0] if oracle.trials else None
-        # Of an infinite score, Keras Tuner kept no weights.
-        if best is None or best.status != "COMPLETED" or not np.isfinite(best.score):
+        if best is None or best.status != "COMPLETED":
             reasons = [t.message for t in oracle.trials.values() if t.message]
             last = f" ({reasons[-1].strip().splitlines()[-1]})" if reasons else ""
             raise RecordError(

@@ -10,6 +10,8 @@ import os
 import shutil
 import time
 
+import numpy as np
+
 from keras_mmfusion.tuning._packages import import_keras_tuner
 
 keras_tuner = import_keras_tuner()
@@ -19,6 +21,9 @@ ORACLES = {
     "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
     "hyperband": keras_tuner.oracles.HyperbandOracle,
 }
+
+# How many trials are drawn at random before Bayesian optimisation learns from them.
+DRAWN = 10
 
 
 def make_tuner(
@@ -39,13 +44,17 @@ def make_tuner(
     Returns:
         `keras_tuner.Tuner`.
     """
-    # To Keras Tuner, 0 is a seed drawn at random.
-    options = {"objective": objective, "seed": seed + 1}
+    # Keras Tuner counts its seed up at each draw: of near ones, most trials are alike.
+    far = int(np.random.SeedSequence(seed).generate_state(1)[0])
+    options = {"objective": objective, "seed": far}
     if kind == "hyperband":
         # As often as it takes: the number of trials is what ends it.
         options |= {"max_epochs": epochs, "hyperband_iterations": None}
     else:
         options["max_trials"] = max_trials
+    if kind == "bayesian":
+        # Keras Tuner itself would draw three for each hyperparameter.
+        options["num_initial_points"] = DRAWN
     oracle = _durable(ORACLES[kind])(**options)
     oracle.max_trials = max_trials
     oracle.report, oracle.folder = report, folder
@@ -83,6 +92,12 @@ def _durable(oracle_class):
                 _keep(self.folder / f"trial_{trial.trial_id}" / "trial.json")
             super().save()
             _keep(self.folder / "oracle.json")
+
+        def score_trial(self, trial):
+            super().score_trial(trial)
+            if not np.isfinite(trial.score):
+                # As NaN, it failed. Bayesian optimisation takes infinity for 0.
+                trial.score = float("nan")
 
         @keras_tuner.synchronized
         def create_trial(self, tuner_id):

@@ -36,7 +36,7 @@ class ClassifierHyperModel(FusionHyperModel):
         loss: Loss of the models. Defaults to `"sparse_categorical_crossentropy"`.
         metrics: Sequence of metrics. Defaults to `("accuracy",)`.
         seed: int. Of the initial weights of each model, or `None` for others each
-            time. Defaults to `0`.
+            time, which `executions_per_trial` of a tuner is for. Defaults to `0`.
         **options: Further arguments of `FusionClassifier`, such as `pooling`.
 
     Raises:
