@@ -5,6 +5,8 @@ import keras
 from keras_mmfusion._checks import check_choice, check_positive_int, positive_ints
 from keras_mmfusion.layers._composite_layer import CompositeLayer
 
+STATE_CONVOLUTIONS = ("auto", "direct", "patches", "winograd")
+
 
 class ConvLSTMBase(CompositeLayer):
     """See `ConvLSTMFusionCell`."""
@@ -24,9 +26,14 @@ class ConvLSTMBase(CompositeLayer):
         super().__init__(**kwargs)
         check_positive_int(filters=filters)
         check_choice(("same", "valid"), padding=padding)
-        check_choice(("auto", "direct", "patches"), state_convolution=state_convolution)
+        check_choice(STATE_CONVOLUTIONS, state_convolution=state_convolution)
         self.filters = filters
         self.kernel_size = _pair("kernel_size", kernel_size)
+        if state_convolution == "winograd" and self.kernel_size != (3, 3):
+            raise ValueError(
+                '`state_convolution="winograd"` is for kernels of 3 x 3. Received: '
+                f'kernel_size={kernel_size!r}. Use "auto".'
+            )
         self.strides = _pair("strides", strides)
         self.padding = padding
         self.activation = keras.activations.get(activation)

@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from keras_mmfusion.layers._xla_on_cpu import xla_on_cpu
+from keras_mmfusion.layers._on_cpu import xla_on_cpu
 
 
 def materialized(x, training):

@@ -3,7 +3,12 @@
 import keras
 from keras import ops
 
-from keras_mmfusion.layers._xla_on_cpu import xla_on_cpu
+from keras_mmfusion.layers._on_cpu import on_cpu
+from keras_mmfusion.layers._winograd import TILE, convolve_tiles
+
+# Of the state, for which "winograd" trains faster than what else there is; on
+# PyTorch, it does not.
+FEWEST_CHANNELS = {"jax": 16, "tensorflow": 64}
 
 
 class StateConvolution(keras.layers.Conv2D):
@@ -11,10 +16,11 @@ class StateConvolution(keras.layers.Conv2D):
 
     In a compiled loop on the CPU, XLA takes many times as long for the gradient of
     a kernel as outside of one. There the neighbourhoods are laid out
-    (`"patches"`) and multiplied with the kernel; the layout is made again for the
-    gradient instead of being kept for every step. Anywhere else `"direct"`
-    convolutions are faster, and so they are wherever no gradient is wanted. `"auto"`
-    is `"patches"` on JAX without an accelerator, unless `training` is `False`.
+    (`"patches"`) and multiplied with the kernel, or, with enough filters, the
+    products of `"winograd"` are made, which are fewer and pay without XLA too. What
+    they need is made again for the gradient instead of being kept for every step,
+    where that costs no time. Where no gradient is wanted, and anywhere else,
+    `"direct"` convolutions are used, which are exported as what they are.
     """
 
     def __init__(self, filters, kernel_size, by="auto", **kwargs):
@@ -31,11 +37,31 @@ class StateConvolution(keras.layers.Conv2D):
     def call(self, inputs, training=None):
         by = self.by
         if by == "auto":
-            by = "patches" if xla_on_cpu() and training is not False else "direct"
+            by = self._fastest(inputs, training)
         if by == "direct":
             return super().call(inputs)
-        kernel = ops.convert_to_tensor(self.kernel)
-        return keras.remat(_convolve_patches)(inputs, kernel)
+        convolve = convolve_tiles if by == "winograd" else _convolve_patches
+        if keras.backend.backend() == "jax" or by == "patches":
+            convolve = keras.remat(convolve)
+        # A tensor: of a variable, TensorFlow's eager gradient would count twice.
+        return convolve(inputs, ops.reshape(self.kernel, self.kernel.shape))
+
+    def _fastest(self, inputs, training):
+        backend = keras.backend.backend()
+        if backend not in FEWEST_CHANNELS or not on_cpu():
+            return "direct"
+        # Whoever does not say may want a gradient, which takes JAX too long; models
+        # are exported without saying from TensorFlow, where little is lost.
+        if training is False or (training is None and backend == "tensorflow"):
+            return "direct"
+        if (
+            self.kernel_size == (3, 3)
+            and keras.backend.standardize_dtype(inputs.dtype) in ("float32", "float64")
+            and inputs.shape[-1] >= FEWEST_CHANNELS[backend]
+            and min(inputs.shape[1:3]) >= TILE
+        ):
+            return "winograd"
+        return "patches" if backend == "jax" else "direct"
 
 
 def _convolve_patches(x, kernel):

@@ -56,9 +56,10 @@ class ConvLSTMFusion(ConvLSTMBase):
             that order too. Defaults to `False`.
         unroll: bool. Write the loop out, which takes long to compile and needs a
             known number of steps. Defaults to `False`.
-        state_convolution: `"direct"`, `"patches"` or `"auto"`, see
-            `ConvLSTMFusionCell`. Defaults to `"auto"`, the fast one; give
-            `"patches"` to train on TensorFlow with `jit_compile=True` on the CPU.
+        state_convolution: `"direct"`, `"patches"`, `"winograd"` or `"auto"`, see
+            `ConvLSTMFusionCell`. Defaults to `"auto"`, the fast one; to train fewer
+            than 64 filters on TensorFlow with `jit_compile=True` on the CPU, give
+            `"winograd"` (kernels of 3 x 3) or `"patches"`.
         **kwargs: `name`, `dtype` and so on, as for any Keras layer.
 
     Call arguments:
