@@ -98,13 +98,15 @@ def _publish(parts, paths):
             aside = None
             if path.exists():
                 aside = part.with_name(part.name + ".old")
-                os.replace(path, aside)
+            # Known before it is moved: an interruption may come in between.
             done.append((path, aside))
+            if aside is not None:
+                os.replace(path, aside)
             os.replace(part, path)
     except BaseException:
         for path, aside in reversed(done):
-            if aside is not None:
-                os.replace(aside, path)
-            else:
+            if aside is None:
                 path.unlink(missing_ok=True)
+            elif aside.exists():
+                os.replace(aside, path)
         raise

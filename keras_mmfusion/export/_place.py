@@ -79,13 +79,15 @@ def _move(parts, targets):
             aside = None
             if os.path.lexists(target):
                 aside = part.with_name(f"{part.name}.old")
-                os.replace(target, aside)
+            # Known before it is moved: an interruption may come in between.
             done.append((part, target, aside))
+            if aside is not None:
+                os.replace(target, aside)
             os.replace(part, target)
     except BaseException:
         for part, target, aside in reversed(done):
             if not os.path.lexists(part):
                 os.replace(target, part)
-            if aside is not None:
+            if aside is not None and os.path.lexists(aside):
                 os.replace(aside, target)
         raise

@@ -53,12 +53,13 @@ def replacing(target, overwrite):
     try:
         yield new
         check_target(target, overwrite)
-        if target.exists():
-            target.rename(old)
         try:
+            if target.exists():
+                target.rename(old)
             new.rename(target)
         except BaseException:
-            if old.exists():
+            # An interruption may come after either of them.
+            if old.exists() and not target.exists():
                 old.rename(target)
             raise
     finally:
