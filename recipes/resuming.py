@@ -5,6 +5,7 @@ what `EarlyStopping` remembers start anew, weights and their epoch are two files
 both are gone before the weights are saved.
 """
 
+import argparse
 import csv
 import importlib
 import io
@@ -245,6 +246,32 @@ def _options(names, settings):
         values = value if isinstance(value, list) else [value]
         words += [f"--{name.replace('_', '-')}", *map(str, values)]
     return " ".join(words)
+
+
+def add_output(parser, default):
+    """The option `--output`: a folder, which is there or can be made.
+
+    What cannot be written is said before data are read and models trained.
+    """
+    parser.add_argument(
+        "--output",
+        type=_output_folder,
+        default=default,
+        metavar="DIR",
+        help=f"folder to write to (default: {default})",
+    )
+
+
+def _output_folder(text):
+    path = Path(text).absolute()
+    there = next(p for p in (path, *path.parents) if os.path.lexists(p))
+    if not there.is_dir():
+        raise argparse.ArgumentTypeError(f"{there} is no folder. Choose another one.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise argparse.ArgumentTypeError(
+            f"Cannot write to the folder {there}. Choose another one."
+        )
+    return text
 
 
 def write_whole(path, content):

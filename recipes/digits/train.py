@@ -164,7 +164,7 @@ def parse_arguments(argv=None):
     speed.add_arguments(parser)
     devices.add_arguments(parser)
     parser.add_argument("--data", help="folder with mnist/ and fsdd/")
-    parser.add_argument("--output", default="runs/digits")
+    resuming.add_output(parser, "runs/digits")
     parser.add_argument("--tensorboard", action="store_true")
     parser.add_argument("--quiet", action="store_true", help="one line a part")
     parser.add_argument("--smoke", action="store_true", help="a minute, on the CPU")

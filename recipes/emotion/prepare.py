@@ -6,10 +6,14 @@ Reads the recordings, transcripts and videos, and leaves `features.npz` under `r
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import features
 import numpy as np
+
+sys.path.append(str(Path(__file__).parents[1]))
+import resuming
 
 
 def main(argv=None):
@@ -24,7 +28,7 @@ def main(argv=None):
     )
     parser.add_argument("--every", type=int, default=3, help="one of so many frames")
     parser.add_argument("--data", help="folder above that of the corpus")
-    parser.add_argument("--output", default="runs/emotion")
+    resuming.add_output(parser, "runs/emotion")
     parser.add_argument(
         "--any-counts", action="store_true", help="accept a part of the corpus"
     )

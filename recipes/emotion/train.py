@@ -205,7 +205,7 @@ def parse_arguments(argv=None):
     speed.add_arguments(parser, workers=False)
     devices.add_arguments(parser)
     parser.add_argument("--data", help="folder above that of the corpus")
-    parser.add_argument("--output", default="runs/emotion")
+    resuming.add_output(parser, "runs/emotion")
     parser.add_argument("--quiet", action="store_true", help="one line an epoch")
     parser.add_argument(
         "--any-counts", action="store_true", help="accept a part of the corpus"

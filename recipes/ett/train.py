@@ -235,7 +235,7 @@ def parse_arguments(argv=None):
     parser.add_argument("--learning-rate", type=float, default=3e-4)
     speed.add_arguments(parser)
     devices.add_arguments(parser)
-    parser.add_argument("--output", default="runs/ett")
+    resuming.add_output(parser, "runs/ett")
     parser.add_argument("--tensorboard", action="store_true")
     parser.add_argument("--quiet", action="store_true", help="one line an epoch")
     parser.add_argument("--smoke", action="store_true", help="a minute, on the CPU")

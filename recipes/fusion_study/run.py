@@ -13,6 +13,7 @@ from pathlib import Path
 import data
 import evaluate
 import report
+import resuming
 import speed
 import study
 import train
@@ -69,7 +70,7 @@ def parse_arguments(argv=None):
     parser.add_argument(
         "--data", help="folder with mitdb/, ett/, mnist/, fsdd/, emoji/"
     )
-    parser.add_argument("--output", default="runs/fusion_study")
+    resuming.add_output(parser, "runs/fusion_study")
     parser.add_argument(
         "--records", type=Path, help="default: records/ beside this file"
     )

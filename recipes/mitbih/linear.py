@@ -24,7 +24,7 @@ from keras_mmfusion.datasets import mitbih
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
-from resuming import finish, write_whole
+from resuming import add_output, finish, write_whole
 
 PROTOCOL = "interpatient"
 SEEN = ("ecg", "shape")
@@ -35,7 +35,7 @@ PRIORS = ("equal", "as frequent")
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", help="folder with mitdb/")
-    parser.add_argument("--output", default="runs/mitbih")
+    add_output(parser, "runs/mitbih")
     args = parser.parse_args(argv)
     start = time.time()
     recordings = data.load(PROTOCOL, data_dir=args.data)

@@ -202,7 +202,7 @@ def parse_arguments(argv=None):
     speed.add_arguments(parser)
     devices.add_arguments(parser)
     parser.add_argument("--data", help="folder with mitdb/")
-    parser.add_argument("--output", default="runs/mitbih")
+    resuming.add_output(parser, "runs/mitbih")
     parser.add_argument("--tensorboard", action="store_true")
     parser.add_argument("--quiet", action="store_true", help="one line an epoch")
     parser.add_argument("--smoke", action="store_true", help="seconds, on the CPU")

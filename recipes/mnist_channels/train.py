@@ -118,7 +118,7 @@ def parse_arguments(argv=None):
     speed.add_arguments(parser)
     devices.add_arguments(parser)
     parser.add_argument("--data", help="folder with mnist/")
-    parser.add_argument("--output", default="runs/mnist_channels")
+    resuming.add_output(parser, "runs/mnist_channels")
     parser.add_argument("--quiet", action="store_true", help="one line an epoch")
     parser.add_argument("--smoke", action="store_true", help="a minute, on the CPU")
     args = parser.parse_args(argv)

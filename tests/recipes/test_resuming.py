@@ -253,3 +253,33 @@ def test_a_recipe_that_is_killed(tmp_path):
     assert (ours / name).read_bytes() == (theirs / name).read_bytes()
     for mine, other in zip(weights_of(ours), weights_of(theirs), strict=True):
         np.testing.assert_array_equal(mine, other)
+
+
+SCRIPTS = {
+    "digits": "train",
+    "emotion": "train prepare",
+    "ett": "train",
+    "fusion_study": "run",
+    "mitbih": "train linear",
+    "mnist_channels": "train",
+    "retrieval": "train",
+}
+
+
+@once
+@pytest.mark.parametrize("recipe", SCRIPTS)
+def test_an_output_that_is_no_folder(tmp_path, monkeypatch, capsys, recipe):
+    """Before data are read, for hours where they are large."""
+    file = tmp_path / "model.h5"
+    file.touch()
+    for script in recipe_modules(recipe, *SCRIPTS[recipe].split()):
+        parse = getattr(script, "parse_arguments", script.main)
+        for output in (file, file / "runs"):
+            with pytest.raises(SystemExit):
+                parse(["--output", str(output)])
+            assert f"{file} is no folder. Choose an" in capsys.readouterr().err
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "access", lambda *_: False)
+            with pytest.raises(SystemExit):
+                parse(["--output", str(tmp_path / "runs" / "new")])
+        assert f"Cannot write to the folder {tmp_path}. " in capsys.readouterr().err
