@@ -23,13 +23,18 @@ class FlatLoop:
         self.state_size = [height * width * filters] * 2
         self.compute_dtype = cell.compute_dtype
 
-    def call(self, gates, states):
+    @property
+    def sees_one_image(self):
+        return self._static_gates is not None
+
+    def call(self, gates, states=None):
         height, width, filters = self._shape
         if self._static_gates is None:
             gates = ops.reshape(gates, (-1, height, width, 4 * filters))
         else:
             gates = self._static_gates + gates[:, None, None, :]
-        states = [ops.reshape(s, (-1, *self._shape)) for s in states]
+        if states is not None:
+            states = [ops.reshape(s, (-1, *self._shape)) for s in states]
         _, states = self._cell.step(gates, states)
         states = [
             ops.reshape(s, (-1, size))

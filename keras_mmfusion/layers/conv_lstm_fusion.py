@@ -200,21 +200,7 @@ class ConvLSTMFusion(ConvLSTMBase):
             for x, m in zip(inputs, masks, strict=True)
         )
         loop, sequence = self._prepare(frames, vectors)
-        if initial_state is None:
-            initial_state = self.cell.get_initial_state(ops.shape(sequence)[0])
-        size = loop.state_size[0]
-        outputs, *state = keras.layers.RNN(
-            loop,
-            return_sequences=self.return_sequences,
-            return_state=True,
-            unroll=self.unroll,
-            dtype=self.compute_dtype,
-            name="loop",
-        )(
-            self._in_order(sequence),
-            initial_state=[ops.reshape(s, (-1, size)) for s in initial_state],
-            mask=valid,
-        )
+        outputs, state = self._go(loop, self._in_order(sequence), valid, initial_state)
         shape = self.cell.state_shape
         state = [ops.reshape(s, (-1, *shape)) for s in state]
         # Not the last of the outputs, which is none after a mask that is all False.
@@ -225,6 +211,36 @@ class ConvLSTMFusion(ConvLSTMBase):
             output = ops.reshape(outputs, (-1, steps, *shape))
             output = zero_where_masked(output, valid)
         return [output, *state] if self.return_state else output
+
+    def _go(self, loop, sequence, valid, state):
+        """Flat outputs of all steps, or of the last, and the flat states after it."""
+        first = None
+        if state is not None:
+            state = [ops.reshape(s, (-1, loop.state_size[0])) for s in state]
+        elif loop.sees_one_image and (sequence.shape[1] or 0) > 1:
+            # The state before is zero, and so is its convolution. The rest
+            # of the sequence is copied, which pays where it is narrow.
+            first, state = loop(sequence[:, 0])
+            if valid is not None:
+                first, *state = (
+                    zero_where_masked(x, valid[:, 0]) for x in (first, *state)
+                )
+                valid = valid[:, 1:]
+            sequence = sequence[:, 1:]
+        else:
+            batch = ops.shape(sequence)[0]
+            state = [ops.zeros((batch, n), self.compute_dtype) for n in loop.state_size]
+        outputs, *state = keras.layers.RNN(
+            loop,
+            return_sequences=self.return_sequences,
+            return_state=True,
+            unroll=self.unroll,
+            dtype=self.compute_dtype,
+            name="loop",
+        )(sequence, initial_state=state, mask=valid)
+        if self.return_sequences and first is not None:
+            outputs = ops.concatenate([first[:, None], outputs], axis=1)
+        return outputs, state
 
     def _in_order(self, x):
         return x if x is None or not self.go_backwards else ops.flip(x, axis=1)

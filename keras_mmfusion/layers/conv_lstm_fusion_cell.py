@@ -197,25 +197,26 @@ class ConvLSTMFusionCell(ConvLSTMBase):
 
         Args:
             gates: Tensor `(batch, height', width', 4 filters)` from `project`.
-            states: Pair `(h, c)`.
+            states: Pair `(h, c)`, or None: zeros, which need no convolution.
 
         Returns:
             `(h, [h, c])`, the new state.
         """
-        h, c = states
-        gates = gates + self.state_projection(h)
+        if states is not None:
+            gates = gates + self.state_projection(states[0])
         i, f, g, o = ops.split(gates, 4, axis=-1)
         gate, activation = self.recurrent_activation, self.activation
-        c = gate(f) * c + gate(i) * activation(g)
+        c = gate(i) * activation(g)
+        if states is not None:
+            c = gate(f) * states[1] + c
         h = gate(o) * activation(c)
         return h, [h, c]
 
     def call(self, inputs, states=None):
         self.check_shapes([None if x is None else x.shape for x in inputs])
         gates = self.project(*inputs)
-        if states is None:
-            states = self.get_initial_state(ops.shape(gates)[0])
-        self._check_states(states, gates.shape[0])
+        if states is not None:
+            self._check_states(states, gates.shape[0])
         return self.step(gates, states)
 
     def _check_states(self, states, batch_size):

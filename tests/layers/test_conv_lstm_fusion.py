@@ -86,7 +86,7 @@ def test_it_starts_as_the_conv_lstm_of_keras():
 
 
 def test_projections_are_made_once(monkeypatch):
-    """The image once, all vectors at once; only the state at every step."""
+    """The image once, all vectors at once; only the state at every step but the first."""
     calls = {"frame_projection": [], "vector_projection": [], "state_projection": []}
     for kind in (keras.layers.Conv2D, keras.layers.Dense):
         original = kind.call
@@ -102,7 +102,7 @@ def test_projections_are_made_once(monkeypatch):
     layer(x)
     assert calls["frame_projection"] == [(3, 5, 4, 2)]
     assert calls["vector_projection"] == [(3, 6, 7)]
-    assert calls["state_projection"] == [(3, 5, 4, 3)] * 6
+    assert calls["state_projection"] == [(3, 5, 4, 3)] * 5
     video = ops.convert_to_tensor(inputs("video")[0])
     calls["frame_projection"].clear()
     layer([video, x[1]])
