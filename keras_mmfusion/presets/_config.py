@@ -37,11 +37,11 @@ _REFUSED = tuple(
 
 def dump(obj, what):
     """Return the JSON bytes of a model or preprocessor that `build` would accept."""
-    config = keras.saving.serialize_keras_object(obj)
-    if not isinstance(config, dict) or "class_name" not in config:
+    if not hasattr(obj, "get_config") or isinstance(obj, type):
         raise PresetError(
             f"{what} must describe an object with `get_config`. Received: {obj!r}"
         )
+    config = keras.saving.serialize_keras_object(obj)
     config.pop("compile_config", None)
     data = _json.dump(config, what, indent=None)
     _check(_json.parse(data, what), what)

@@ -6,7 +6,7 @@ import os
 import warnings
 from pathlib import Path
 
-from keras_mmfusion.presets import _metadata
+from keras_mmfusion.presets import _arguments, _metadata
 from keras_mmfusion.presets._errors import PresetError
 from keras_mmfusion.presets._folder import METADATA, PresetFolder
 from keras_mmfusion.presets._table import Table
@@ -60,7 +60,7 @@ def register(directory, name=None):
     if isinstance(directory, str) and "://" in directory:
         folder = find(directory)
     else:
-        folder = PresetFolder(Path(directory).expanduser().absolute())
+        folder = PresetFolder(_arguments.folder(directory))
     name = folder.metadata["name"] if name is None else name
     _metadata.check_name(name, "presets.register")
     version = folder.metadata["version"]
@@ -131,7 +131,10 @@ def list_presets(pattern="*", task=None, modality=None):
     print(presets.list("atd_*", modality="ecg"))
     ```
     """
-    modalities = [modality] if isinstance(modality, str) else list(modality or [])
+    modalities = _arguments.names(modality)
+    for name, value in (("pattern", pattern), ("task", task)):
+        if not isinstance(value, str) and (name, value) != ("task", None):
+            raise PresetError(f"`{name}` must be a str. Received: {name}={value!r}")
     rows = []
     for name, folder in _entries():
         metadata = folder.metadata

@@ -11,7 +11,14 @@ import keras
 import numpy as np
 
 from keras_mmfusion._version import __version__
-from keras_mmfusion.presets import _config, _golden, _json, _metadata, _weights
+from keras_mmfusion.presets import (
+    _arguments,
+    _config,
+    _golden,
+    _json,
+    _metadata,
+    _weights,
+)
 from keras_mmfusion.presets._atomic import check_target, replacing
 from keras_mmfusion.presets._errors import PresetError
 from keras_mmfusion.presets._folder import (
@@ -92,7 +99,8 @@ def save(
     )
     ```
     """
-    target = Path(directory).expanduser().absolute()
+    target = _arguments.folder(directory)
+    _check_dicts(metadata, golden, files)
     check_target(target, overwrite)
     if not isinstance(model, keras.Model) or not model.built:
         raise PresetError(
@@ -135,6 +143,19 @@ def save(
             "there stays. Free some space, or save to another directory."
         ) from error
     return target
+
+
+def _check_dicts(metadata, golden, files):
+    check_dict = _arguments.check_dict
+    check_dict("`metadata`", metadata, "fields of metadata.json")
+    check_dict("`golden`", golden, "arrays, one for each input of the model")
+    check_dict("`files`", files, "names of files and their contents")
+    metadata = metadata or {}
+    check_dict("metadata['versions']", metadata.get("versions", {}), "versions")
+    inputs = metadata.get("inputs", {})
+    check_dict("metadata['inputs']", inputs, "inputs of the model")
+    for name, value in (inputs or {}).items():
+        check_dict(f"metadata['inputs'][{name!r}]", value, "units and rates")
 
 
 def _check_layers(model):
@@ -184,8 +205,8 @@ def _complete(given, target, model, entries):
         "architecture": config["registered_name"] or config["class_name"],
         "parameters": model.count_params(),
         "files": entries,
-        "inputs": _inputs(model, given.get("inputs", {})),
-        "versions": {**given.get("versions", {}), **_versions()},
+        "inputs": _inputs(model, given.get("inputs") or {}),
+        "versions": {**(given.get("versions") or {}), **_versions()},
     }
     order = [key for key in _metadata.KEYS if key in metadata]
     metadata = {key: metadata[key] for key in [*order, *metadata]}
@@ -207,7 +228,7 @@ def _inputs(model, given):
         for name, tensor in inputs.items()
     }
     return {
-        name: {**found.get(name, {}), **given.get(name, {})}
+        name: {**found.get(name, {}), **(given.get(name) or {})}
         for name in (found or given)
     }
 
@@ -231,7 +252,10 @@ def _versions():
 
 
 def _golden_bytes(model, clone, inputs):
-    inputs = {name: np.asarray(value) for name, value in inputs.items()}
+    try:
+        inputs = {name: np.asarray(value) for name, value in inputs.items()}
+    except ValueError as error:
+        raise PresetError(f"`golden` must hold arrays. Received: {error}") from error
     _check_golden_inputs(_golden.named_inputs(model), inputs)
     outputs = _golden.predict(model, inputs)
     if not all(np.isfinite(value).all() for value in outputs.values()):
@@ -263,6 +287,7 @@ def _check_golden_inputs(expected, inputs):
     given = {name: value.shape for name, value in inputs.items()}
     samples = {shape[:1] for shape in given.values()}
     fits = len(samples) == 1 and samples.isdisjoint({(), (0,)})
+    fits = fits and all(value.dtype.kind != "O" for value in inputs.values())
     if shapes and fits:
         fits = set(shapes) == set(given) and all(
             len(shape) == len(given[name])
@@ -274,13 +299,13 @@ def _check_golden_inputs(expected, inputs):
     if not fits:
         raise PresetError(
             "`golden` must hold a few samples of each input of the model, of shapes "
-            f"{shapes}. Received: {given}."
+            f"{shapes}, none of them of objects. Received: {given}."
         )
 
 
 def _check_file(name, content):
     path = Path(str(name))
-    if path.name != name or name in _OWN_FILES or name.startswith("."):
+    if path.name != name or not name or name in _OWN_FILES or name.startswith("."):
         raise PresetError(
             f"`files` must have plain names other than {list(_OWN_FILES)}. "
             f"Received: {name!r}"

@@ -115,6 +115,20 @@ def test_list_filters(saved):
     assert names(modality=["wave", "smell"]) == []
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *[{"pattern": value} for value in (None, 3, ["atd_*"], b"atd_*")],
+        *[{"task": value} for value in (3, ["classification"])],
+        *[{"modality": value} for value in (3, b"ecg", ["ecg", 3], [["ecg"]])],
+    ],
+)
+def test_list_says_what_it_takes(wrong):
+    (name,) = wrong
+    with pytest.raises(ValueError, match=f"`{name}` must be .* Received: {name}="):
+        presets.list(**wrong)
+
+
 def test_list_prints_as_a_table(saved):
     assert str(presets.list()) == "No presets."
     presets.register(saved, "a_long_name")

@@ -147,7 +147,16 @@ def test_without_weights(model, tmp_path):
         ({"files": {"config.json": "{}"}}, "plain names"),
         ({"files": {"../x": "y"}}, "plain names"),
         ({"files": {"x": 3}}, "contents as str or bytes"),
-        ({"preprocessor": object()}, "get_config|preprocessor"),
+        ({"files": {"": "y"}}, "plain names"),
+        ({"preprocessor": object()}, "must describe an object with `get_config`"),
+        ({"metadata": ["task"]}, r"`metadata` must be a dict of.*\['task'\]"),
+        ({"metadata": []}, "`metadata` must be a dict"),
+        ({"metadata": {"inputs": ["wave"]}}, r"\['inputs'\] must be a dict of inputs"),
+        ({"metadata": {"inputs": {"wave": "mV"}}}, r"\['inputs'\]\['wave'\] must be"),
+        ({"metadata": {"versions": "1"}}, r"\['versions'\] must be a dict"),
+        ({"files": ["README.md"]}, "`files` must be a dict of names"),
+        ({"golden": np.zeros((1, 6))}, "`golden` must be a dict of arrays"),
+        ({"golden": {"wave": [[1], [1, 2]]}}, "`golden` must hold arrays"),
         ({"golden": {"wave": np.zeros((1, 6))}, "weights": False}, "need weights"),
         (
             {"golden": {"wave": np.full((1, 6), np.nan), "text": np.zeros((1, 2))}},
@@ -156,9 +165,17 @@ def test_without_weights(model, tmp_path):
     ],
 )
 def test_arguments_are_checked(model, tmp_path, arguments, message):
-    with pytest.raises((ValueError, TypeError), match=message):
+    with pytest.raises(ValueError, match=message):
         presets.save(model, tmp_path / "x", **arguments)
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("directory", [None, 3, b"x", ["x"], ""])
+def test_what_is_no_path(model, directory):
+    with pytest.raises(ValueError, match=r"must be a path.* Received: "):
+        presets.save(model, directory, overwrite=True)
+    with pytest.raises(ValueError, match=r"must be a path.* Received: "):
+        presets.register(directory)
 
 
 @pytest.mark.parametrize(
@@ -171,6 +188,7 @@ def test_arguments_are_checked(model, tmp_path, arguments, message):
         {"wave": np.zeros((2, 6)), "text": np.zeros((1, 2))},
         {"wave": np.zeros((1, 5)), "text": np.zeros((1, 2))},
         {"wave": np.zeros(6), "text": np.zeros(2)},
+        {"wave": np.zeros((1, 6), object), "text": np.zeros((1, 2))},
     ],
 )
 def test_golden_inputs_are_those_of_the_model(model, tmp_path, golden):
