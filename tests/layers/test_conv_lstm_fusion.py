@@ -86,7 +86,7 @@ def test_it_starts_as_the_conv_lstm_of_keras():
 
 
 def test_projections_are_made_once(monkeypatch):
-    """The image once, all vectors at once; only the state at every step but the first."""
+    """The image once, all vectors at once; only the state at later steps."""
     calls = {"frame_projection": [], "vector_projection": [], "state_projection": []}
     for kind in (keras.layers.Conv2D, keras.layers.Dense):
         original = kind.call
