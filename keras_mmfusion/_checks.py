@@ -25,7 +25,8 @@ def check_positive_number(**values):
 def check_tolerance(tolerance):
     """Raise unless it is a number of at least 0, such as infinity, which allows all."""
     # Nothing is larger than NaN: everything would pass.
-    if not isinstance(tolerance, numbers.Real) or not tolerance >= 0:
+    number = isinstance(tolerance, numbers.Real) and not isinstance(tolerance, bool)
+    if not number or not tolerance >= 0:
         raise ValueError(
             "`tolerance` must be a number of at least 0. "
             f"Received: tolerance={tolerance!r}"

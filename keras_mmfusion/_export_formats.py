@@ -25,6 +25,8 @@ class Format:
         refused: dict, every other backend to why it cannot write it.
         beside: tuple of str. Suffixes of further files beside the first.
         fixed_batch: tuple of str. Backends that write it for one batch size only.
+        options: dict, backend to the further arguments that `model.export` makes use
+            of; it takes all others without a word. `None` if it refuses them itself.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Format:
     refused: dict = field(default_factory=dict)
     beside: tuple = ()
     fixed_batch: tuple = ()
+    options: dict | None = field(default_factory=dict)
 
     def paths(self, path):
         """All paths that an export to `path` makes."""
@@ -53,6 +56,7 @@ FORMATS = {
             },
             runtime="onnxruntime",
             fixed_batch=("torch",),
+            options=dict.fromkeys(("jax", "tensorflow", "torch"), ("opset_version",)),
         ),
         Format(
             "litert",
@@ -61,6 +65,7 @@ FORMATS = {
             runtime="ai_edge_litert",
             refused={"jax": "Keras has no LiteRT writer for JAX"},
             fixed_batch=("torch",),
+            options=None,
         ),
         Format(
             "tf_saved_model",
@@ -68,6 +73,7 @@ FORMATS = {
             {"tensorflow": (), "jax": ("tensorflow",)},
             runtime="tensorflow",
             refused={"torch": "Keras cannot write models of named inputs from PyTorch"},
+            options={"jax": ("is_static", "jax2tf_kwargs")},
         ),
         Format(
             "openvino",
@@ -91,7 +97,7 @@ def find_format(name):
     Raises:
         ExportError: There is none.
     """
-    if name not in FORMATS:
+    if not isinstance(name, str) or name not in FORMATS:
         raise ExportError(
             f"`format` must be one of {', '.join(FORMATS)}. Received: format={name!r}."
         )
@@ -125,6 +131,22 @@ def check_backend(format, backend):
             f"The format {format.name} is written by the backend {' or '.join(able)}. "
             f"Received: the backend {backend}{f' ({why})' if why else ''}. Set "
             f"KERAS_BACKEND={able[0]}, or choose another format."
+        )
+
+
+def check_options(format, backend, names):
+    """Raise unless `model.export` makes use of further arguments of these names."""
+    # What is given it here.
+    names, taken = set(names), ("filepath", "input_signature", "verbose")
+    known = names if format.options is None else format.options.get(backend, ())
+    unknown = sorted(names.difference(known).union(names.intersection(taken)))
+    if unknown:
+        some = f"takes {', '.join(known)}" if format.options and known else "takes none"
+        some = "takes those of its converter" if format.options is None else some
+        raise ExportError(
+            f"Of further arguments, the format {format.name} {some} with the backend "
+            f"{backend}. Received: {', '.join(unknown)}. Check how they are spelt, or "
+            "leave them out."
         )
 
 

@@ -52,6 +52,26 @@ def made_up(model):
     return inputs
 
 
+def given(model, inputs):
+    """The arrays of a dict, if they are samples of the inputs of the model."""
+    tensors = _golden.named_inputs(model)
+    wanted = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if not isinstance(inputs, dict) or set(inputs) != set(wanted):
+        names = list(inputs) if isinstance(inputs, dict) else type(inputs).__name__
+        raise ExportError(
+            "`inputs` must be a dict of arrays, one for each of "
+            f"{list(wanted)}. Received: {names}."
+        )
+    arrays = {name: np.asarray(inputs[name]) for name in wanted}
+    if not _golden.fits(tensors, arrays):
+        found = {name: (x.shape, str(x.dtype)) for name, x in arrays.items()}
+        raise ExportError(
+            "`inputs` must hold a few samples of each input of the model, of shapes "
+            f"{wanted}, none of them of objects. Received: {found}."
+        )
+    return arrays
+
+
 def expected_outputs(model, inputs):
     """Outputs of the Keras model: a list of float32 arrays."""
     return list(_golden.predict(model, inputs).values())

@@ -151,20 +151,18 @@ def export_model(
             f"Received: model={model!r}. Call it on some data first."
         )
     if batch_size is not None and not (
-        isinstance(batch_size, numbers.Integral) and batch_size > 0
+        isinstance(batch_size, numbers.Integral)
+        and not isinstance(batch_size, bool)
+        and batch_size > 0
     ):
         raise ExportError(
             "`batch_size` must be None or a positive whole number. "
             f"Received: batch_size={batch_size!r}."
         )
-    if inputs is not None and not isinstance(inputs, dict):
-        raise ExportError(
-            "`inputs` must be a dict of arrays, one for each of "
-            f"{list(_golden.named_inputs(model))}. Received: {type(inputs).__name__}."
-        )
     _check_weights(weights, _formats.find_format(format))
     path, format = _ready(path, format, overwrite)
     backend = keras.backend.backend()
+    _formats.check_options(format, backend, kwargs)
     if weights == "int8":
         optimize = importlib.import_module("tensorflow").lite.Optimize
         kwargs = {"optimizations": [optimize.DEFAULT], **kwargs}
@@ -173,7 +171,7 @@ def export_model(
     check_tolerance(tolerance)
     if backend in format.fixed_batch:
         batch_size = batch_size or 1
-    given = _check.made_up(model) if inputs is None else inputs
+    given = _check.made_up(model) if inputs is None else _check.given(model, inputs)
     samples, missing = _check.with_missing(given)
     expected = _check.expected_outputs(model, samples)
     with _in_float32(model), _place.placing(format, path) as part:
@@ -203,6 +201,10 @@ def export_model(
 
 def _ready(path, format, overwrite):
     """`(path, Format)`, if this could be written from here."""
+    if not path or not isinstance(path, (str, os.PathLike)):
+        raise ExportError(
+            f"`path` must be where to write, as str or PathLike. Received: {path!r}."
+        )
     path, format = Path(path).expanduser().absolute(), _formats.find_format(format)
     backend = keras.backend.backend()
     _formats.check_backend(format, backend)

@@ -1,6 +1,7 @@
 """Run an exported model on named numpy arrays, whatever its format."""
 
 import importlib
+import os
 import re
 from pathlib import Path
 
@@ -44,6 +45,10 @@ class ExportedModel:
     """
 
     def __init__(self, path):
+        if not isinstance(path, (str, os.PathLike)):
+            raise ExportError(
+                f"An exported model is given by its path. Received: {path!r}."
+            )
         self.path = Path(path).expanduser()
         if not self.path.exists():
             raise ExportError(

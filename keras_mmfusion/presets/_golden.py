@@ -37,6 +37,30 @@ def named_inputs(model):
     return {tensor.name: tensor for tensor in getattr(model, "inputs", None) or []}
 
 
+def fits(tensors, arrays):
+    """Whether arrays are the same samples, at least one, of all inputs of a model.
+
+    Args:
+        tensors: dict, what `named_inputs` returns; empty for any inputs.
+        arrays: dict of arrays.
+    """
+    samples = {value.shape[:1] for value in arrays.values()}
+    if len(samples) != 1 or not samples.isdisjoint({(), (0,)}):
+        return False
+    if any(value.dtype.kind == "O" for value in arrays.values()):
+        return False
+    if not tensors:
+        return True
+    return set(tensors) == set(arrays) and all(
+        len(tensor.shape) == arrays[name].ndim
+        and all(
+            a in (None, b)
+            for a, b in zip(tensor.shape[1:], arrays[name].shape[1:], strict=True)
+        )
+        for name, tensor in tensors.items()
+    )
+
+
 def dump(inputs, outputs):
     """Bytes of a `golden.npz`."""
     file = io.BytesIO()

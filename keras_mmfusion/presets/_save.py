@@ -283,20 +283,9 @@ def _golden_bytes(model, clone, inputs):
 
 def _check_golden_inputs(expected, inputs):
     """Raise before the model does, which an error costs its weights on JAX."""
-    shapes = {name: tuple(tensor.shape) for name, tensor in expected.items()}
-    given = {name: value.shape for name, value in inputs.items()}
-    samples = {shape[:1] for shape in given.values()}
-    fits = len(samples) == 1 and samples.isdisjoint({(), (0,)})
-    fits = fits and all(value.dtype.kind != "O" for value in inputs.values())
-    if shapes and fits:
-        fits = set(shapes) == set(given) and all(
-            len(shape) == len(given[name])
-            and all(
-                a in (None, b) for a, b in zip(shape[1:], given[name][1:], strict=True)
-            )
-            for name, shape in shapes.items()
-        )
-    if not fits:
+    if not _golden.fits(expected, inputs):
+        shapes = {name: tuple(tensor.shape) for name, tensor in expected.items()}
+        given = {name: value.shape for name, value in inputs.items()}
         raise PresetError(
             "`golden` must hold a few samples of each input of the model, of shapes "
             f"{shapes}, none of them of objects. Received: {given}."

@@ -114,6 +114,13 @@ def test_only_a_saved_model_is_replaced(model, tmp_path, faked):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def samples(calendar=2, count=2, dtype="float32"):
+    return {
+        "wave": np.ones((count, 3, 8, 2), "float32"),
+        "calendar": np.ones((count, 3, calendar), dtype),
+    }
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -123,6 +130,14 @@ def test_only_a_saved_model_is_replaced(model, tmp_path, faked):
         ({"batch_size": 0}, "positive whole number. Received: batch_size=0"),
         ({"batch_size": "2"}, "positive whole number. Received: batch_size='2'"),
         ({"inputs": [1]}, r"one for each of \['wave', 'calendar'\]. Received: list"),
+        ({"inputs": {"wave": np.ones((2, 3))}}, r"each of .* Received: \['wave'\]"),
+        ({"inputs": samples(dtype=object)}, "none of them of objects. .*'object'"),
+        ({"inputs": samples(calendar=1)}, r"'calendar': \(None, 3, 2\).*\(2, 3, 1\)"),
+        ({"inputs": samples(count=0)}, r"a few samples of each.*\(0, 3, 8, 2\)"),
+        ({"batch_size": True}, "positive whole number. Received: batch_size=True"),
+        ({"foo": 1}, "onnx takes opset_version with .*Received: foo. Check how they"),
+        ({"verbose": True}, "onnx takes opset_version with .*Received: verbose"),
+        ({"format": ["onnx"]}, r"one of onnx, .* Received: format=\['onnx'\]"),
         ({"weights": "int4"}, "one of float32, int8. Received: weights='int4'"),
         ({"weights": "int8"}, "written to LiteRT files by the backend tensorflow"),
         ({"model": "small"}, "built Keras model with known inputs. Received: model='s"),
@@ -134,6 +149,27 @@ def test_refused(model, tmp_path, faked, arguments, message):
     with pytest.raises(export.ExportError, match=message):
         export.export_model(**{"model": model, "path": path, **arguments})
     assert [p.name for p in tmp_path.iterdir()] == ["folder.onnx"]
+
+
+@pytest.mark.parametrize("path", [None, 3, b"m.onnx", ["m.onnx"], ""])
+def test_what_is_no_path(model, path):
+    with pytest.raises(export.ExportError, match="as str or PathLike"):
+        export.export_model(model, path)
+
+
+def test_further_arguments_by_format_and_backend():
+    """Keras takes any for three of the formats, and makes no use of it."""
+    for format in _export_formats.FORMATS.values():
+        for backend in format.writers:
+            if format.name != "litert":
+                with pytest.raises(export.ExportError, match="Received: opset"):
+                    _export_formats.check_options(format, backend, {"opset": 1})
+            with pytest.raises(export.ExportError, match="Received: input_signature"):
+                _export_formats.check_options(format, backend, {"input_signature"})
+    onnx, litert = (_export_formats.FORMATS[name] for name in ("onnx", "litert"))
+    _export_formats.check_options(onnx, "jax", {"opset_version": 17})
+    # Its converters have many, and refuse all others.
+    _export_formats.check_options(litert, "tensorflow", {"optimizations": []})
 
 
 def test_a_backend_that_cannot(model, tmp_path, monkeypatch):
