@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_mmfusion._pieces import pieces
+
 # Symbols that mark a heart beat in a WFDB annotation file; the others mark
 # rhythm changes, noise and comments. Source: PhysioNet, "Annotation codes".
 BEAT_SYMBOLS = frozenset("NLRBAaJSVrFejnE/fQ?")
@@ -239,34 +241,49 @@ def _join_segments(wfdb, path, header, verify):
 
 
 def _read_signals(wfdb, path, header, verify):
-    """Names of the leads, and float32 mV; the library's own scaling is float64."""
+    """Names of the leads, and `(samples, leads)` in mV, read a piece at a time."""
     for file_name in dict.fromkeys(header.file_name or []):
         _require_file(path.parent / file_name, "signal file")
-    try:
-        record = wfdb.rdrecord(str(path), physical=False, smooth_frames=False)
-    except Exception as error:
-        raise RecordError(
-            f"The signals of {path} cannot be read: truncated or corrupt "
-            f"({_brief(error)}). Download the record again."
-        ) from error
-    leads, units, columns = _lead_names(header), _units(path, record), []
-    for i, digital in enumerate(record.e_d_signal):
-        expected = record.checksum[i] if verify and record.checksum else None
-        found = digital.sum(dtype="int64")
-        if expected is not None and (int(found) - int(expected)) % 65536:
+    leads, scales = _lead_names(header), _scales(path, header)
+    # Skewed signals, and differences, cannot be read from the middle of a file.
+    whole = not header.sig_len or any(header.skew) or "8" in header.fmt
+    parts = [slice(0, None)] if whole else pieces(header.sig_len)
+    signals, sums = None, np.zeros(len(leads), "int64")
+    for part in parts:
+        try:
+            record = wfdb.rdrecord(
+                str(path), part.start, part.stop, physical=False, smooth_frames=False
+            )
+        except Exception as error:
             raise RecordError(
-                f"Lead {leads[i]} of {path} does not match the checksum in its "
+                f"The signals of {path} cannot be read: truncated or corrupt "
+                f"({_brief(error)}). Download the record again."
+            ) from error
+        sums += [digital.sum(dtype="int64") for digital in record.e_d_signal]
+        values = _in_millivolts(record, scales)
+        if signals is None:
+            signals = np.empty((header.sig_len or len(values), len(leads)), "float32")
+        signals[part] = values
+    for name, found, sum_ in zip(leads, sums, header.checksum or sums, strict=True):
+        if verify and sum_ is not None and (int(found) - int(sum_)) % 65536:
+            raise RecordError(
+                f"Lead {name} of {path} does not match the checksum in its "
                 "header: the signal file is corrupt. Download it again."
             )
+    return leads, signals
+
+
+def _in_millivolts(record, scales):
+    """Float32 `(samples, leads)`; the library's own scaling is float64."""
+    columns = []
+    for i, digital in enumerate(record.e_d_signal):
         column = (digital - record.baseline[i]).astype("float32")
-        column *= np.float32(_to_millivolts(units[i])) / np.float32(
-            record.adc_gain[i] or 200.0
-        )
+        column *= np.float32(scales[i]) / np.float32(record.adc_gain[i] or 200.0)
         # The most negative code of a format means "no valid sample here".
         column[digital == _INVALID.get(str(record.fmt[i]))] = np.nan
         column[np.abs(column) > LARGEST] = np.nan
         columns.append(column.reshape(-1, record.samps_per_frame[i]).mean(axis=1))
-    return leads, np.stack(columns, axis=1)
+    return np.stack(columns, axis=1)
 
 
 def _lead_names(header):
@@ -283,18 +300,15 @@ def distinct(names):
     )
 
 
-def _units(path, record):
-    """Units of the signals, with the sign for micro that the library drops."""
+def _scales(path, header):
+    """Millivolts of the units of the signals; the library drops the sign for micro."""
     lines = path.with_name(path.name + ".hea").read_bytes().splitlines()
     lines = [line for line in lines if line.strip() and not line.startswith(b"#")]
-    return [
-        "uV" if _MICROVOLTS.search(line) else unit
-        for unit, line in zip(record.units, lines[1:], strict=False)
+    units = [
+        "uV" if _MICROVOLTS.search(line) else unit or "mV"
+        for unit, line in zip(header.units, lines[1:], strict=False)
     ]
-
-
-def _to_millivolts(units):
-    return MILLIVOLTS.get((units or "mV").lower(), 1.0)
+    return [MILLIVOLTS.get(unit.lower(), 1.0) for unit in units]
 
 
 def _require_file(path, kind):

@@ -134,10 +134,8 @@ class BeatLabeller:
         """
         num_beats = len(next(iter(modalities.values())))
         segments = BeatSegments(num_beats, self.segment_length, self.causal)
-        windows = {
-            name: segments.cut(values)
-            for name, values in modalities.items()
-            if name in self.modalities
+        seen = {
+            name: modalities[name] for name in modalities if name in self.modalities
         }
         outputs = []
         for start in range(0, len(segments), batch_size):
@@ -145,7 +143,7 @@ class BeatLabeller:
             rows = np.arange(start, start + batch_size)
             wanted = rows < len(segments)
             rows = np.minimum(rows, len(segments) - 1)
-            batch = {name: values[rows] for name, values in windows.items()}
+            batch = {name: segments.cut(values, rows) for name, values in seen.items()}
             outputs.append(np.asarray(self.predict_on_batch(batch))[wanted])
             if progress is not None:
                 progress(min(start + batch_size, len(segments)), len(segments))

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from keras_mmfusion._pieces import pieces
 from keras_mmfusion._serialization import register
 
 BLOCK = 256  # Beats at a time, whose distances to their neighbours fit a cache.
@@ -85,8 +86,10 @@ class BeatConsensus:
         finite = np.isfinite(probabilities).all(axis=1)
         _check_probabilities(probabilities[finite])
         places, lacking = self._places(modalities, len(probabilities))
-        with np.errstate(over="ignore"):
-            squares = np.square(places).sum(axis=1)
+        squares = np.empty(len(places), places.dtype)
+        for rows in pieces(len(places), BLOCK):
+            with np.errstate(over="ignore"):
+                squares[rows] = np.square(places[rows]).sum(axis=1)
         heard = finite & np.isfinite(squares)
         places[~heard] = squares[~heard] = 0.0
         logs = np.log(np.where(heard[:, None], probabilities, 0.0) + FLOOR)
@@ -114,19 +117,29 @@ class BeatConsensus:
                 f"The modalities {list(self.weights)} are compared. Received: "
                 f"{list(modalities)}."
             )
-        parts, lacking = [], np.zeros(num_beats, "int64")
-        for number, (name, weight) in enumerate(self.weights.items()):
+        parts, lacking = {}, np.zeros(num_beats, "int64")
+        for number, name in enumerate(self.weights):
             values = np.asarray(modalities[name])
             if len(values) != num_beats:
                 raise ValueError(
                     f"The modality {name!r} must hold the {num_beats} beats of "
                     f"`probabilities`. Received: {len(values)} beats."
                 )
-            values = values.reshape(num_beats, math.prod(values.shape[1:]))
-            lacking += np.isnan(values).all(axis=1) << number
-            parts.append(np.nan_to_num(values) * weight)
-        with np.errstate(over="ignore"):
-            places = np.concatenate(parts, axis=1, dtype="float32", casting="same_kind")
+            parts[name] = values.reshape(num_beats, math.prod(values.shape[1:]))
+            lacking += np.isnan(parts[name]).all(axis=1) << number
+        size = sum(values.shape[1] for values in parts.values())
+        places = np.empty((num_beats, size), "float32")
+        for rows in pieces(num_beats, BLOCK):
+            with np.errstate(over="ignore"):
+                np.concatenate(
+                    [
+                        np.nan_to_num(values[rows]) * self.weights[name]
+                        for name, values in parts.items()
+                    ],
+                    axis=1,
+                    out=places[rows],
+                    casting="same_kind",
+                )
         return places, lacking
 
     def _mean(self, own, others, distances):

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_mmfusion._pieces import pieces
+
 # Seconds: a heart may pause for less, and never for more.
 _SHORT, _LONG = 3.0, 120.0
 _USUAL = 0.8
@@ -9,17 +11,26 @@ _USUAL = 0.8
 
 def unusable(signals, fs):
     """Where samples are missing, or nothing moves for half a second."""
+    dark = np.empty(signals.shape, bool)
+    reach = max(round(0.25 * fs), 1)
+    for piece in pieces(len(signals)):
+        first = max(piece.start - reach - 1, 0)
+        part = _unusable(signals[first : piece.stop + reach], reach)
+        dark[piece] = part[piece.start - first : piece.stop - first]
+    return dark
+
+
+def _unusable(signals, reach):
     missing = ~np.isfinite(signals)
     moves = np.abs(np.diff(np.where(missing, 0, signals), axis=0)) > 1e-6
     moves = np.pad(moves, ((1, 0), (0, 0)))
     total = np.cumsum(np.pad(moves, ((1, 0), (0, 0))), axis=0, dtype="int64")
-    reach = max(round(0.25 * fs), 1)
     each = np.arange(len(signals))
     high = np.minimum(each + reach, len(signals))
     return missing | (total[high] == total[np.maximum(each - reach, 0)])
 
 
-def heart_times(beats, signals, fs):
+def heart_times(beats, signals, fs, columns):
     """Times of R peaks in seconds, as if the recording had not been interrupted.
 
     An interval over which a lead has no signal most of the time is none of the heart,
@@ -29,6 +40,7 @@ def heart_times(beats, signals, fs):
         beats: int array `(beats,)`, sample number of each R peak.
         signals: array `(samples, leads)`, NaN where a sample is missing.
         fs: float. Sampling rate in hertz.
+        columns: Numbers of the leads that are used.
 
     Returns:
         float64 array `(beats,)`.
@@ -37,7 +49,7 @@ def heart_times(beats, signals, fs):
     intervals = np.diff(times)
     lost = intervals > _LONG
     for i in np.flatnonzero(~lost & (intervals > _SHORT)):
-        between = unusable(signals[beats[i] : beats[i + 1]], fs)
+        between = unusable(signals[beats[i] : beats[i + 1], columns], fs)
         lost[i] = between.any(axis=1).mean() > 0.5
     if not lost.any():
         return times

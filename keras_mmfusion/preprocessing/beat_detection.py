@@ -8,9 +8,11 @@ from itertools import pairwise
 
 import numpy as np
 
+from keras_mmfusion._pieces import BLOCK, pieces
 from keras_mmfusion.datasets._checked_record import checked_record
 from keras_mmfusion.datasets.ecg_record import RecordError
 from keras_mmfusion.preprocessing._ecg_leads import lead_rank
+from keras_mmfusion.preprocessing._filters import both_ways, resample
 from keras_mmfusion.preprocessing._interruptions import unusable
 from keras_mmfusion.preprocessing.beat_alignment import alignment
 from keras_mmfusion.preprocessing.ecg_beats import MIN_FS
@@ -62,28 +64,27 @@ def detect_beats(record, lead=None, progress=None):
     _require_rate(record)
     column = _detection_lead(record, lead)
     name = record.leads[column]
-    raw = record.signals[:, column].astype("float64")
-    dark = unusable(raw[:, None], record.fs)[:, 0]
+    signal = record.signals[:, column].astype("float64")
+    dark = unusable(signal[:, None], record.fs)[:, 0]
     nothing = RecordError(
         f"No heart beat was found in lead {name} of record {record.name}. Choose "
         "another lead (--lead), check that the signal is in mV, or name an "
         "annotation file with the beats (--beats atr)."
     )
-    if dark.mean() > 0.999 or len(raw) < 2 * record.fs:
+    if dark.mean() > 0.999 or len(signal) < 2 * record.fs:
         raise nothing
-    signal = _fill(_without_spikes(raw, ~dark))
+    _remove_spikes(signal, ~dark)
+    _fill(signal)
     fs = record.fs
     if not 250 <= fs <= 500:
-        from scipy.signal import resample_poly
-
         ratio = Fraction(_RATE / fs).limit_denominator(1000)
-        signal = resample_poly(signal, ratio.numerator, ratio.denominator)
+        signal = resample(signal, *ratio.as_integer_ratio(), "constant")
         fs = fs * ratio.numerator / ratio.denominator
     found = _search(signal, fs, progress)
-    filtered = _band(signal[:, None], fs, 1.0, 40.0)[:, 0]
+    filtered = _band(signal, fs, 1.0, 40.0)
     found = _align(filtered, _refine(filtered, found, fs), fs)
     beats = np.rint(found * (record.fs / fs)).astype("int64")
-    beats = np.unique(np.clip(beats, 0, len(raw) - 1))
+    beats = np.unique(np.clip(beats, 0, len(dark) - 1))
     beats = beats[~dark[beats]]
     if len(beats) == 0:
         raise nothing
@@ -158,21 +159,21 @@ def _alignment(record):
     if length < fs or not len(beats):
         return float("nan"), 0
     usable = ~unusable(signals, fs)
-    filled = np.stack([_fill(column) for column in signals.T], axis=1)
-    band = _band(filled, fs, 5.0, min(20.0, 0.45 * fs))
-    slope = np.diff(band, axis=0, prepend=band[:1]) ** 2
     reach = max(round(0.08 * fs), 1)
-    padded = np.pad(slope, ((reach + 1, reach), (0, 0)))
-    total = np.cumsum(padded, axis=0)
-    energy = total[2 * reach + 1 :] - total[: -2 * reach - 1]
     shifts = np.rint(np.linspace(-1, 1, 41)[np.arange(41) != 20] * fs).astype("int64")
     best, count = -1.0, 0
-    for lead in range(energy.shape[1]):
-        chosen = beats[usable[beats, lead]]
+    for signal, fine in zip(signals.T, usable.T, strict=True):
+        chosen = beats[fine[beats]]
         if len(chosen) < max(0.2 * len(beats), 1):
             continue
+        band = _band(_fill(signal.astype("float64")), fs, 5.0, 20.0)
+        total = np.zeros(length + 2 * reach + 1)
+        slope = np.subtract(band[1:], band[:-1], out=total[reach + 2 : -reach])
+        slope *= slope
+        np.cumsum(total, out=total)
+        energy = total[2 * reach + 1 :] - total[: -2 * reach - 1]
         around = np.clip(chosen[:, None] + shifts, 0, len(energy) - 1)
-        wins = energy[chosen, lead][:, None] > energy[around, lead]
+        wins = energy[chosen][:, None] > energy[around]
         if wins.mean() > best:
             best, count = float(wins.mean()), len(chosen)
     return best, count
@@ -186,30 +187,38 @@ def _detection_lead(record, name):
     return min(range(len(ranks)), key=lambda i: (bad[i], ranks[i], i))
 
 
-def _without_spikes(values, fine):
+def _remove_spikes(values, fine):
     """No heart makes what is so high, and it raises the thresholds for minutes."""
-    height = np.abs(values - np.median(values[fine]))
-    return np.where(height > _SPIKE * np.percentile(height[fine], 99), np.nan, values)
+    height = values[fine]
+    middle = np.median(height, overwrite_input=True)
+    np.abs(np.subtract(height, middle, out=height), out=height)
+    limit = _SPIKE * np.percentile(height, 99, overwrite_input=True)
+    for piece in pieces(len(values)):
+        part = values[piece]
+        part[np.abs(part - middle) > limit] = np.nan
 
 
 def _fill(values):
-    """Bridge missing samples by straight lines."""
-    values = np.asarray(values, dtype="float64")
+    """Bridge missing samples by straight lines, in place."""
     fine = np.isfinite(values)
-    if fine.all():
-        return values
     if not fine.any():
-        return np.zeros_like(values)
-    each = np.arange(len(values))
-    return np.interp(each, each[fine], values[fine])
+        values[:] = 0
+    elif not fine.all():
+        # Only those beside a missing one tell where a line begins or ends.
+        edges = np.flatnonzero(np.diff(fine))
+        edges = np.unique([edges, edges + 1])
+        edges = edges[fine[edges]]
+        missing = np.flatnonzero(~fine)
+        values[missing] = np.interp(missing, edges, values[edges])
+    return values
 
 
-def _band(signals, fs, low, high):
-    from scipy.signal import butter, sosfiltfilt
+def _band(signal, fs, low, high):
+    """A signal in that band, in place."""
+    from scipy.signal import butter
 
     sos = butter(2, [low, min(high, 0.45 * fs)], "bandpass", fs=fs, output="sos")
-    pad = min(len(signals) - 1, round(fs))
-    return sosfiltfilt(sos, signals, axis=0, padlen=pad)
+    return both_ways(sos, signal, round(fs), signal)
 
 
 def _search(signal, fs, progress):
@@ -262,10 +271,20 @@ def _align(filtered, beats, fs):
     if len(beats) < _FEWEST:
         return beats
     around = np.arange(-round(0.36 * fs), round(0.36 * fs) + 1)
+    some = pieces(len(beats), BLOCK)
+    waves = np.empty((len(beats), len(around)))
     for _ in range(2):  # The first template is of beats marked at several points.
-        index = np.clip(beats[:, None] + around, 0, len(filtered) - 1)
-        waves = filtered[index][..., None]
-        moves = alignment(waves, np.median(waves, axis=0), round(0.067 * fs))
+        for rows in some:
+            index = np.clip(beats[rows, None] + around, 0, len(filtered) - 1)
+            waves[rows] = filtered[index]
+        columns = [waves[:, part] for part in pieces(len(around), 32)]
+        template = np.concatenate([np.median(part, axis=0) for part in columns])
+        moves = np.concatenate(
+            [
+                alignment(waves[rows, :, None], template[:, None], round(0.067 * fs))
+                for rows in some
+            ]
+        )
         if not moves.any():
             break
         beats = beats + moves

@@ -53,12 +53,17 @@ class BeatSegments:
     def __len__(self):
         return len(self.index)
 
-    def cut(self, values):
-        """`(beats, ...)` to `(windows, length, ...)`; NaN beyond the last beat."""
-        windows = values[np.minimum(self.index, self.num_beats - 1)]
-        if not self.valid.all():
-            windows = windows.copy()
-            windows[~self.valid] = np.nan
+    def cut(self, values, rows=slice(None)):
+        """`(beats, ...)` to `(windows, length, ...)`; NaN beyond the last beat.
+
+        Args:
+            values: Array `(beats, ...)`.
+            rows: Numbers of the windows to cut. Defaults to all.
+        """
+        windows = values[np.minimum(self.index[rows], self.num_beats - 1)]
+        valid = self.valid[rows]
+        if not valid.all():
+            windows[~valid] = np.nan
         return windows
 
     def merge(self, windows):

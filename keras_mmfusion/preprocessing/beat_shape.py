@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_mmfusion._pieces import BLOCK, pieces
+
 FEATURES_PER_LEAD = 5
 
 
@@ -32,20 +34,30 @@ def shape_features(waves, differences, r_peak, fs, causal=False, reference=None)
     """
     qrs = slice(max(r_peak - round(0.08 * fs), 0), r_peak + round(0.1 * fs))
     p_wave = slice(0, max(r_peak - round(0.1 * fs), 1))
-    size = {
-        "amplitude": np.log(np.ptp(waves[:, qrs], axis=1) + 0.05),
-        "area": np.log(np.abs(waves[:, qrs]).mean(axis=1) + 0.02),
-        "qrs change": np.log(_rms(differences[:, qrs]) + 0.02),
-        "p change": np.log(_rms(differences[:, p_wave]) + 0.01),
-    }
-    similarity = np.arctanh(
-        np.clip(_correlation(waves, waves - differences), -0.98, 0.98)
-    )
+    parts = [
+        _measures(waves[some], differences[some], qrs, p_wave)
+        for some in pieces(len(waves), BLOCK)
+    ]
+    similarity, *sizes = (np.concatenate(part) for part in zip(*parts, strict=True))
     features = [np.clip(similarity, -2.5, 2.5)]
-    features += [log - _usual(log, causal, reference) for log in size.values()]
+    features += [log - _usual(log, causal, reference) for log in sizes]
     # Lead by lead, as in the waveform modality: features of one lead lie together.
     stacked = np.stack(features, axis=-1).reshape(len(waves), -1)
     return np.clip(stacked, -3.0, 3.0).astype("float32")
+
+
+def _measures(waves, differences, qrs, p_wave):
+    """Similarity to the template, and logarithms of sizes, `(beats, leads)` each."""
+    similarity = np.arctanh(
+        np.clip(_correlation(waves, waves - differences), -0.98, 0.98)
+    )
+    return (
+        similarity,
+        np.log(np.ptp(waves[:, qrs], axis=1) + 0.05),
+        np.log(np.abs(waves[:, qrs]).mean(axis=1) + 0.02),
+        np.log(_rms(differences[:, qrs]) + 0.02),
+        np.log(_rms(differences[:, p_wave]) + 0.01),
+    )
 
 
 def _rms(x):

@@ -5,10 +5,12 @@ from fractions import Fraction
 
 import numpy as np
 
+from keras_mmfusion._pieces import BLOCK, pieces
 from keras_mmfusion._serialization import register
 from keras_mmfusion.datasets._checked_record import checked_record
 from keras_mmfusion.datasets.ecg_record import RecordError
 from keras_mmfusion.preprocessing._ecg_leads import is_chest, is_lead, lead_rank
+from keras_mmfusion.preprocessing._filters import both_ways, forward, resample
 from keras_mmfusion.preprocessing._interruptions import heart_times
 from keras_mmfusion.preprocessing.beat_shape import shape_features
 from keras_mmfusion.preprocessing.reference_beats import reference_beats
@@ -139,27 +141,26 @@ class BeatPreprocessor:
         columns = self.choose_leads(record, names)
         present = [lead for lead, column in enumerate(columns) if column is not None]
         columns = [columns[lead] for lead in present]
-        raw = record.signals[:, columns]
-        ratio = float(self._ratio(record.fs))
-        beats = np.rint(record.beats * ratio).astype("int64")
-        cut, faults = self._waves(raw, record.fs, beats)
+        beats = np.rint(record.beats * float(self._ratio(record.fs))).astype("int64")
         waves = np.full((len(beats), self.length, self.num_leads), np.nan, "float32")
-        for i, lead in enumerate(present):
-            fine = faults[:, i] == ""
-            waves[fine, :, lead] = cut[fine, :, i]
+        faults = []
+        for lead, column in zip(present, columns, strict=True):
+            cut, wrong = self._waves(record.signals[:, column], record.fs, beats)
+            cut[wrong != ""] = np.nan
+            waves[..., lead] = cut
+            faults.append(wrong)
         reasons = [
-            " and ".join(dict.fromkeys(beat)) if all(beat) else "" for beat in faults
+            " and ".join(dict.fromkeys(beat)) if all(beat) else ""
+            for beat in zip(*faults, strict=True)
         ]
-        return BeatInputs(
-            self.describe(waves, heart_times(record.beats, raw, record.fs)),
-            np.array(reasons),
-            tuple(record.leads[c] for c in columns),
-        )
+        times = heart_times(record.beats, record.signals, record.fs, columns)
+        names = tuple(record.leads[column] for column in columns)
+        return BeatInputs(self.describe(waves, times), np.array(reasons), names)
 
     def delay(self, fs):
         """Seconds from an R peak to the last sample of a causal beat at `fs` hertz."""
         delay = self.length * self.step / self.fs - self.before
-        # The filter of the resampler looks further: see `_resample`.
+        # The filter of the resampler looks further: see `resample`.
         return delay if fs == self.fs else delay + 10 / min(fs, self.fs)
 
     def describe(self, waves, times):
@@ -184,6 +185,7 @@ class BeatPreprocessor:
             reference=reference,
         )
         ecg = np.concatenate([waves, differences], axis=-1)
+        del differences
         leads = {
             f"lead_{lead + 1}": ecg[..., lead :: self.num_leads]
             for lead in range(self.num_leads if self.separate_leads else 0)
@@ -224,48 +226,42 @@ class BeatPreprocessor:
         no_limb_lead = chest[columns[0]] and len(columns) < self.num_leads
         return [None] * no_limb_lead + columns
 
-    def _waves(self, raw, fs, beats):
-        """Beats `(beats, length, leads)`, and per beat and lead what is wrong."""
-        valid = np.isfinite(raw)
-        signals = _without_gaps(raw, valid, self.causal)
-        filtered = self._filter(self._resample(signals, fs))
+    def _waves(self, signal, fs, beats):
+        """Beats of a lead, `(beats, length)`, and what is wrong with each."""
+        valid = np.isfinite(signal)
+        signal = _without_gaps(signal, valid, self.causal)
+        filtered = self._filtered(signal, fs)
         first = beats - round(self.before * self.fs)
-        index = first[:, None] + self.step * np.arange(self.length)
-        waves = filtered[np.clip(index, 0, len(filtered) - 1)].astype("float32")
-        # Faults are looked for in what the recorder wrote, not in what we filled in.
-        raw_index = np.rint(index * float(1 / self._ratio(fs))).astype("int64")
-        raw_index = np.clip(raw_index, 0, len(raw) - 1)
-        gaps = (~valid[raw_index]).mean(axis=1)
-        flat = np.ptp(signals[raw_index], axis=1) < 0.02
-        faults = np.where(gaps > 0.1, "missing samples", np.where(flat, "flat", ""))
+        waves = np.empty((len(beats), self.length), "float32")
+        faults = np.empty(len(beats), "<U15")
+        for some in pieces(len(beats), BLOCK):
+            index = first[some, None] + self.step * np.arange(self.length)
+            waves[some] = filtered[np.clip(index, 0, len(filtered) - 1)]
+            # Faults are looked for in what the recorder wrote, not in what we filled.
+            index = np.rint(index * float(1 / self._ratio(fs))).astype("int64")
+            index = np.clip(index, 0, len(signal) - 1)
+            gaps = (~valid[index]).mean(axis=1)
+            flat = np.ptp(signal[index], axis=1) < 0.02
+            fault = np.where(flat, "flat", "")
+            faults[some] = np.where(gaps > 0.1, "missing samples", fault)
         return waves, faults
 
     def _ratio(self, fs):
         """What resampling takes for `self.fs / fs`; beats have to move by the same."""
         return Fraction(self.fs / fs).limit_denominator(1000)
 
-    def _resample(self, signals, fs):
-        if fs == self.fs:
-            return signals
-        from scipy.signal import resample_poly
+    def _filtered(self, signal, fs):
+        """A lead at the rate of the model, in its band, in float32."""
+        from scipy.signal import butter
 
-        up, down = self._ratio(fs).as_integer_ratio()
-        # The resampler takes what is outside for zero: a step wherever the recorder
-        # has an offset. Its filter is ten samples of the lower rate long to each side.
-        margin = 11
-        padded = np.pad(signals, ((margin * down, margin * down), (0, 0)), "edge")
-        resampled = resample_poly(padded, up, down, axis=0)
-        return resampled[margin * up : len(resampled) - margin * up]
-
-    def _filter(self, signals):
-        from scipy.signal import butter, sosfilt, sosfilt_zi, sosfiltfilt
-
+        if fs != self.fs:
+            # Beyond the ends is no zero: a step, wherever the recorder has an offset.
+            signal = resample(signal, *self._ratio(fs).as_integer_ratio(), "edge")
         sos = butter(2, self.band, "bandpass", fs=self.fs, output="sos")
+        out = np.empty(len(signal), "float32")
         if self.causal:
-            start = sosfilt_zi(sos)[:, :, None] * signals[:1]
-            return sosfilt(sos, signals, axis=0, zi=start)[0]
-        pad = min(len(signals) - 1, round(3 * self.fs))
-        return sosfiltfilt(sos, signals, axis=0, padlen=pad)
+            return forward(sos, signal, out)
+        return both_ways(sos, signal, round(3 * self.fs), out)
 
     def _templates(self, waves, reference):
         """The patient's median beat; in the causal case the median so far."""
@@ -298,22 +294,25 @@ class BeatPreprocessor:
         return np.clip(features, -1.5, 1.5).astype("float32")
 
 
-def _without_gaps(signals, valid, causal):
+def _without_gaps(signal, valid, causal):
     """Missing samples take the lead's median, or the last sample before them.
 
     In the causal case those before the first sample take that one, which the
     band-pass filter, started in its steady state, turns into zero.
     """
     if valid.all():
-        return signals
-    filled = np.where(valid, signals, 0)
-    for lead in range(signals.shape[1]):
-        known = np.flatnonzero(valid[:, lead])
-        if causal and len(known):
-            latest = np.where(valid[:, lead], np.arange(len(signals)), known[0])
-            filled[:, lead] = signals[np.maximum.accumulate(latest), lead]
-        elif len(known):
-            filled[~valid[:, lead], lead] = np.median(signals[known, lead])
+        return signal
+    filled = np.where(valid, signal, 0)
+    if not valid.any():
+        return filled
+    if causal:
+        latest = valid.argmax()
+        for piece in pieces(len(signal)):
+            each = np.arange(piece.start, piece.stop)
+            each = np.maximum.accumulate(np.where(valid[piece], each, latest))
+            filled[piece], latest = signal[each], each[-1]
+        return filled
+    filled[~valid] = np.median(signal[valid], overwrite_input=True)
     return filled
 
 
