@@ -222,6 +222,9 @@ def _beside_concat(preset):
     key = next(k for k in ("macro_f1_nsv", "macro_f1", "mse_96", "mse") if k in ours)
     sign = -1 if key.startswith("mse") else 1
     alone = [find_metrics(others[n])[key] for n in preset["inputs"] if n in others]
+    if None in [m[key][part] for m in (ours, concat) for part in ("mean", "sd")]:
+        return None
+    alone = [value for value in alone if value["mean"] is not None]
     best = max(alone, key=lambda value: sign * value["mean"], default=None)
     gain = sign * (ours[key]["mean"] - concat[key]["mean"])
     spread = (ours[key]["sd"] ** 2 + concat[key]["sd"] ** 2) ** 0.5
@@ -260,6 +263,9 @@ def find_metrics(metrics):
 def number(value):
     """A metric as text: a number, or a dict with mean and sd."""
     if value is None:
+        return ""
+    if isinstance(value, dict) and value["mean"] is None:
+        # As of F1 where a class neither occurs nor is predicted.
         return ""
     if not isinstance(value, dict):
         return f"{value:.3f}" if isinstance(value, (int, float)) else str(value)

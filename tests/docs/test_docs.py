@@ -194,6 +194,13 @@ def test_tables_from_a_zoo(tmp_path):
     assert "| concat, all modalities | 0.940 |  |" in text
     assert "| ecg alone | 0.930 ± 0.010 |  |" in text
     assert "In the paper: accuracy 0.989" in text
+    # As of a class that neither occurs nor is predicted, and of a single seed.
+    unknown = {"mean": None, "sd": None, "n": 1}
+    assert module.number(unknown) == module.number(None) == ""
+    unknown = {**metadata, "metrics": {"i": {"macro_f1": unknown}}}
+    unknown["recipe"] = {"command": "train.py --fusion atd"}
+    unknown["baselines"] = {"same_run": {"concat": {"macro_f1": accuracy}}}
+    assert module.beside_concat([unknown]) == module.NONE_YET
     assert "over 5 models, trained with other seeds" in text
     assert "| rhythm | 0.875 |" in module.subsets(presets, "some")
     assert module.subsets(presets) == module.NONE_YET
