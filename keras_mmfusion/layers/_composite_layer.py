@@ -12,6 +12,12 @@ class CompositeLayer(keras.layers.Layer):
     went through `quantize("int8")` can be saved and loaded.
     """
 
+    def __setattr__(self, name, value):
+        super().__setattr__(name, value)
+        if name == "built" and value and not self.trainable:
+            # Made anew from the config of a frozen layer: its children are not yet.
+            set_trainable(self, False)
+
     def child_policy(self, name):
         """The dtype policy of a child to be made.
 
@@ -48,6 +54,15 @@ class CompositeLayer(keras.layers.Layer):
         policy = with_entries(self.dtype_policy, quantized_policies([self]))
         config["dtype"] = keras.dtype_policies.serialize(policy)
         return config
+
+
+def set_trainable(layer, value):
+    """`layer.trainable = value`, for all that is in it too.
+
+    On TensorFlow, what has the value already is passed over, and its children with it.
+    """
+    for part in layer._flatten_layers():
+        type(part).trainable.fset(part, value)
 
 
 def quantized_policies(layers):

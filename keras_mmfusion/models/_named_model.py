@@ -7,6 +7,7 @@ import re
 import keras
 import numpy as np
 
+from keras_mmfusion.layers._composite_layer import set_trainable
 from keras_mmfusion.models._checked_batches import CheckedBatches
 from keras_mmfusion.models._kept_values import kept_values
 
@@ -44,9 +45,17 @@ class NamedModel(keras.Model):
             self.dtype_policy = "mixed_float16"
         self._frozen_at_first = self._frozen() if frozen is None else None
         for layer in [] if frozen is None else self.layers:
-            # Only where it changes something, since the layers inside follow.
-            if layer.trainable == (layer.name in frozen):
-                layer.trainable = not layer.trainable
+            if layer.name in frozen:
+                set_trainable(layer, False)
+            elif not layer.trainable:
+                # Only where it changes something, since the layers inside follow.
+                layer.trainable = True
+
+    def __setattr__(self, name, value):
+        if name == "trainable":
+            set_trainable(self, bool(value))
+        else:
+            super().__setattr__(name, value)
 
     def _frozen(self):
         """Names of the layers that are not to be trained."""

@@ -7,6 +7,7 @@ from harness import assert_close
 from small import classifier, inputs, predict
 from test_beat_ensemble import BEATS, member
 
+from keras_mmfusion.layers import LSTMEncoder, ResNet1DEncoder
 from keras_mmfusion.models import BeatEnsemble, FusionClassifier, FusionForecaster
 
 
@@ -49,8 +50,10 @@ def test_a_model_of_some_of_the_layers_is_saved(tmp_path):
 
 
 def frozen(model):
+    """Layers none of whose weights the model would train."""
+    trained = {id(weight) for weight in model.trainable_weights}
     layers = [layer for layer in model.layers if layer.weights]
-    return {layer.name for layer in layers if not layer.trainable_weights}
+    return {x.name for x in layers if not trained & {id(w) for w in x.weights}}
 
 
 @once
@@ -73,6 +76,34 @@ def test_what_is_frozen_stays_so(tmp_path):
     assert frozen(model) == whole - {"head"}
     model.trainable = True
     assert not frozen(type(model).from_config(model.get_config()))
+
+
+def test_a_frozen_encoder_stays_so_with_all_that_is_in_it(tmp_path):
+    """In models of ours and in others; Keras itself freezes the layer alone."""
+    encoder = ResNet1DEncoder((4, 4), 3, strides=1, name="wave_encoder")
+    shapes = {"wave": (6, 4), "calendar": (6, 2)}
+    ours = FusionClassifier(shapes, {"wave": encoder, "calendar": None}, "concat")
+    outer = keras.Sequential([keras.Input((6, 4)), LSTMEncoder(4, name="inner")])
+    for model, name in ((ours, "wave_encoder"), (outer, "inner")):
+        model.get_layer(name).trainable = False
+        model.save(tmp_path / "model.keras")
+        again = keras.saving.load_model(tmp_path / "model.keras")
+        for copy in (again, keras.models.clone_model(model)):
+            assert frozen(copy) == {name}
+            assert not any(w.trainable for w in copy.get_layer(name).weights)
+
+
+def test_all_of_a_model_is_trained_again():
+    """On TensorFlow, Keras passes over a model that was not frozen as a whole."""
+    model = classifier("concat")
+    model.get_layer("wave_encoder").trainable = False
+    model.trainable = True
+    assert not frozen(model)
+    ensemble = BeatEnsemble([member(0), member(1)])
+    for part in ensemble.members:
+        part.get_layer("head").trainable = False
+    ensemble.trainable = True
+    assert not any(map(frozen, ensemble.members))
 
 
 @once
