@@ -234,7 +234,8 @@ class ConvLSTMFusion(ConvLSTMBase):
             loop,
             return_sequences=self.return_sequences,
             return_state=True,
-            unroll=self.unroll,
+            # PyTorch writes every loop out, and Keras' other one begins there twice.
+            unroll=self.unroll or keras.backend.backend() == "torch",
             dtype=self.compute_dtype,
             name="loop",
         )(sequence, initial_state=state, mask=valid)
