@@ -16,7 +16,11 @@ def check_positive_int(**values):
 def check_positive_number(**values):
     """Raise unless every value is a finite number above 0."""
     for name, value in values.items():
-        if not 0 < value < math.inf:
+        try:
+            positive = 0 < value < math.inf
+        except TypeError:
+            positive = False
+        if not positive:
             raise ValueError(
                 f"`{name}` must be a positive number. Received: {name}={value!r}"
             )

@@ -1,5 +1,6 @@
 """Forecasts of several horizons at once: near steps have more windows than far ones."""
 
+import numbers
 from itertools import pairwise
 
 import numpy as np
@@ -11,12 +12,15 @@ def groups_of_steps(horizons, horizon):
     Raises:
         ValueError: `horizons` do not rise to `horizon`.
     """
-    ends = (horizon,) if horizons is None else tuple(horizons)
-    rising = all(start < stop for start, stop in pairwise((0, *ends)))
+    ends = (horizon,) if horizons is None else horizons
+    ends = tuple(ends) if hasattr(ends, "__iter__") else (ends,)
+    rising = all(isinstance(end, numbers.Integral) for end in ends) and all(
+        start < stop for start, stop in pairwise((0, *ends))
+    )
     if not ends or ends[-1] != horizon or not rising:
         raise ValueError(
-            f"`horizons` must rise to {horizon}, the last step of the forecast. "
-            f"Received: horizons={horizons}"
+            f"`horizons` must rise to {horizon}, the last step of the forecast, in whole "
+            f"numbers. Received: horizons={horizons}"
         )
     return [slice(start, stop) for start, stop in pairwise((0, *ends))]
 

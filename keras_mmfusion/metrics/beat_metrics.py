@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_mmfusion._checks import check_positive_number, check_tolerance
+
 NO_BEAT = "-"
 
 
@@ -108,7 +110,7 @@ def beat_metrics(reference, predicted, classes=("N", "S", "V", "F"), extra=()):
     - Mar et al., 2011, IEEE Trans. Biomed. Eng. 58(8), and
       Mondéjar-Guerra et al., 2019, Biomed. Signal Process. Control 47: `j_kappa`.
     """
-    classes = tuple(str(name) for name in classes)
+    classes = tuple(_text(tuple(classes)).tolist())
     counts = _counts(reference, predicted, classes)[:-1]
     matrix = counts[:, :-1]
     correct = np.diag(matrix)
@@ -157,6 +159,10 @@ def match_beats(reference, detected, fs, tolerance=0.15):
     Returns:
         `(i, k)`, int64 arrays: `reference[i]` is the beat `detected[k]`.
 
+    Raises:
+        ValueError: Beats are no ascending sample numbers, or `fs` or `tolerance` is
+            not above 0.
+
     Example:
 
     ```python
@@ -165,8 +171,10 @@ def match_beats(reference, detected, fs, tolerance=0.15):
     match_beats([100, 460], [102, 300, 459], fs=360.0)  # [0, 1], [0, 2]
     ```
     """
-    reference = np.asarray(reference, dtype="int64")
-    detected = np.asarray(detected, dtype="int64")
+    check_positive_number(fs=fs)
+    check_tolerance(tolerance)
+    reference = _samples("reference", reference)
+    detected = _samples("detected", detected)
     if not len(reference) or not len(detected):
         return np.empty(0, "int64"), np.empty(0, "int64")
     forward = _nearest(reference, detected)
@@ -177,6 +185,24 @@ def match_beats(reference, detected, fs, tolerance=0.15):
     return paired, forward[paired]
 
 
+def _samples(name, beats):
+    """Ascending sample numbers as int64; raise for others, as for seconds."""
+    beats = np.asarray(beats)
+    numbers = beats.ndim == 1 and (beats.dtype.kind in "iuf" or not beats.size)
+    if (
+        not numbers
+        or (beats % 1 != 0).any()
+        or (np.diff(beats.astype("int64")) < 0).any()
+    ):
+        raise ValueError(
+            f"`{name}` must be the sample numbers of beats, ascending: whole numbers "
+            f"(beats,). Received: {beats.dtype} of shape {beats.shape}, "
+            f"{beats.reshape(-1)[:5].tolist()} … Seconds become sample numbers by "
+            "numpy.rint(seconds * fs)."
+        )
+    return beats.astype("int64")
+
+
 def _nearest(values, others):
     """Index into sorted `others` of the one closest to each of `values`."""
     right = np.clip(np.searchsorted(others, values), 0, len(others) - 1)
@@ -185,9 +211,24 @@ def _nearest(values, others):
     return np.where(closer, left, right)
 
 
+def _text(labels):
+    """Labels as text, numbers alike whether they are whole numbers, floats or bools."""
+    labels = np.asarray(labels)
+    if labels.dtype.kind == "b" or (
+        labels.dtype.kind == "f" and (labels % 1 == 0).all()
+    ):
+        labels = labels.astype("int64")
+    return labels.astype(str)
+
+
 def _codes(labels, classes):
     """Index of each label in `classes`; `len(classes)` for all others."""
-    labels = np.asarray(labels, dtype=str).reshape(-1)
+    if isinstance(labels, (str, bytes)) or not hasattr(labels, "__len__"):
+        raise ValueError(
+            "Labels must be a sequence, one per beat, such as list('NNVS'). "
+            f"Received: {labels!r}"
+        )
+    labels = _text(labels).reshape(-1)
     codes = np.full(len(labels), len(classes), "int64")
     for index, name in enumerate(classes):
         codes[labels == name] = index
@@ -199,6 +240,11 @@ def _histogram(labels, classes):
 
 
 def _counts(reference, predicted, classes):
+    classes = _text(tuple(classes))
+    if len(set(classes.tolist())) != len(classes):
+        raise ValueError(
+            f"`classes` must differ from each other. Received: {classes.tolist()}"
+        )
     size = len(classes) + 1
     rows, columns = _codes(reference, classes), _codes(predicted, classes)
     if len(rows) != len(columns):

@@ -1,9 +1,11 @@
 """Scores of recognised emotions: every class counts alike, or every sample."""
 
+import numbers
 from dataclasses import dataclass
 
 import numpy as np
 
+from keras_mmfusion._checks import check_positive_int
 from keras_mmfusion.metrics.beat_metrics import beat_metrics
 
 
@@ -61,8 +63,20 @@ def emotion_metrics(labels, predictions, num_classes):
     Reference:
         MCWSA-CMHA, Table II: UA and F1, without saying which F1.
     """
+    if isinstance(num_classes, numbers.Integral):
+        # What numpy counts, such as `y.max() + 1`, is no int.
+        num_classes = int(num_classes)
+    check_positive_int(num_classes=num_classes)
     labels, predictions = np.asarray(labels), np.asarray(predictions)
-    if predictions.shape == (len(labels), num_classes) and labels.ndim == 1:
+    if "O" in (labels.dtype.kind, predictions.dtype.kind):
+        try:
+            labels, predictions = (x.astype("float64") for x in (labels, predictions))
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                "`labels` and `predictions` must be numbers. "
+                f"Received: objects ({error})."
+            ) from error
+    if labels.ndim == 1 and predictions.shape == (len(labels), num_classes):
         if np.isnan(predictions).any():
             raise ValueError(
                 "`predictions` must be numbers. Received: NaN for "

@@ -1,5 +1,7 @@
 """Errors of forecasts, over every window there is."""
 
+import numbers
+
 import numpy as np
 
 from keras_mmfusion._horizons import groups_of_steps, reaches
@@ -26,7 +28,7 @@ def forecast_metrics(model, x, y, batch_size=256, horizons=None):
         `"mae_of_columns"`. With `horizons`, a dict of these.
 
     Raises:
-        ValueError: The model gives another shape than `y` has.
+        ValueError: The model gives another shape than `y` has, or there is no window.
 
     Example:
 
@@ -44,6 +46,18 @@ def forecast_metrics(model, x, y, batch_size=256, horizons=None):
     assert found["mae"] == 1.5 and found["mse_of_steps"].tolist() == [1.0, 4.0]
     ```
     """
+    if not isinstance(batch_size, numbers.Integral) or batch_size < 1:
+        raise ValueError(
+            "`batch_size` must be a positive integer. "
+            f"Received: batch_size={batch_size!r}"
+        )
+    shape = getattr(y, "shape", ())
+    if len(shape) != 3 or not shape[0]:
+        raise ValueError(
+            "`y` must be an array (windows, horizon, columns) of at least one window. "
+            f"Received: {type(y).__name__} of shape {tuple(shape)}. "
+            "Of a single column: y[..., None]."
+        )
     whole = horizons is None
     ends = [steps.stop for steps in groups_of_steps(horizons, y.shape[1])]
     squared = [np.zeros((end, y.shape[2])) for end in ends]
