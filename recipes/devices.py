@@ -117,6 +117,7 @@ class Shares(keras.utils.PyDataset):
         if not targets:
             return (x,)
         y, *weights = targets
-        weights = weights[0] if weights else np.ones(size, "float32")
+        # Of forecasts, steps have weights, not samples.
+        weights = weights[0] if weights else np.ones((size, *y.shape[1:-1]), "float32")
         counts = np.where(rows < count, filled / count, 0).astype("float32")
         return x, y, weights * counts.reshape(-1, *[1] * (weights.ndim - 1))

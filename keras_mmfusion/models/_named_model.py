@@ -153,26 +153,27 @@ class NamedModel(keras.Model):
         return batch
 
     def _check_targets(self, y=None, sample_weight=None, class_weight=None):
-        """Raise for weights of samples or classes where every step has a class.
+        """Raise for weights of samples or classes where there are values of steps.
 
         In a batch of as many samples as steps, Keras would take the weights of samples
         for those of steps, in any other the error is one of the backend. So it is with
         the mask of steps, where there is one value a step without an axis of its own.
         """
         steps = getattr(self.output, "shape", ())[1:-1]
-        if not steps or not getattr(self, "num_classes", 0):
+        classes = getattr(self, "num_classes", 0)
+        if not steps or not (classes or hasattr(self, "horizon")):
             return
-        if self.num_classes == 1 and len(getattr(y, "shape", ())) == 2:
+        if classes == 1 and len(getattr(y, "shape", ())) == 2:
             raise ValueError(
                 "A model of one value a step takes targets of shape (batch, "
                 f"{steps[0]}, 1). Received: shape {tuple(y.shape)}. Give them the last "
                 "axis: y[..., None]."
             )
         wanted = (
-            "A model that classifies every step takes `sample_weight` of shape (batch, "
-            f"{steps[0]}), one a step. Received: "
+            f"A model that {'classifies' if classes else 'forecasts'} every step takes "
+            f"`sample_weight` of shape (batch, {steps[0]}), one a step. Received: "
         )
-        if class_weight is not None:
+        if classes and class_weight is not None:
             raise ValueError(
                 f"{wanted}`class_weight`. An array of the weights of classes gives "
                 "those of the steps: sample_weight=weights[y]."

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from backends import in_turn, run
+from backends import in_turn, once, run
 from harness import assert_close
 
 from keras_mmfusion.layers import GramianAngularField, NLinear
@@ -301,3 +301,17 @@ def test_wrong_calls():
     shapes = {n: s for n, s in SHAPES.items() if n != "phase"}
     with pytest.raises(ValueError, match="needs a linear skip"):
         forecaster(skip=None, inputs=shapes).fit_closed_form(x, y, 0.1)
+
+
+@once
+def test_weights_of_samples_are_no_weights_of_steps():
+    """As many samples as steps: Keras would mistake one for the other."""
+    model = forecaster()
+    x, y = data(4)
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match=r"forecasts every step.*\(batch, 4\).*\(4,\)"):
+        model.evaluate(x, y, sample_weight=np.arange(4.0), verbose=0)
+    weights = np.repeat(np.arange(4.0)[:, None], 4, axis=1)
+    loss = model.evaluate(x, y, sample_weight=weights, verbose=0)
+    errors = np.square(model.predict(x, verbose=0) - y).mean(axis=2)
+    assert loss == pytest.approx((errors * weights).mean(), rel=1e-5)
