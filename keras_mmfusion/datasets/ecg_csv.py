@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_mmfusion.datasets._millivolts import LARGEST, MILLIVOLTS
 from keras_mmfusion.datasets.ecg_record import (
-    LARGEST,
-    MILLIVOLTS,
     ECGRecord,
     RecordError,
     _brief,

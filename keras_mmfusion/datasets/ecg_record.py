@@ -1,42 +1,16 @@
 """ECG recordings from WFDB files, with errors a user can act on."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from keras_mmfusion._pieces import pieces
+from keras_mmfusion.datasets._millivolts import in_millivolts, scales
 
 # Symbols that mark a heart beat in a WFDB annotation file; the others mark
 # rhythm changes, noise and comments. Source: PhysioNet, "Annotation codes".
 BEAT_SYMBOLS = frozenset("NLRBAaJSVrFejnE/fQ?")
-# Bits per sample of the storage formats that reserve a code for invalid samples.
-_BITS = {
-    8: ("80", "508"),
-    10: ("310", "311"),
-    12: ("212",),
-    16: ("16", "61", "160", "516"),
-    24: ("24", "524"),
-    32: ("32",),
-}
-# Units in millivolts; the sign for micro has two codes.
-MILLIVOLTS = {
-    unit: scale
-    for scale, units in (
-        (1.0, ("mv", "millivolt", "millivolts")),
-        (1e-3, ("uv", "\u00b5v", "\u03bcv", "microvolt", "microvolts")),
-        (1e-6, ("nv", "nanovolt", "nanovolts")),
-        (1e3, ("v", "volt", "volts")),
-    )
-    for unit in units
-}
-# "µV" in a header, in UTF-8 or Latin-1. The library reads ASCII alone, of it "V".
-_MICROVOLTS = re.compile(rb"/(\xc2\xb5|\xce\xbc|\xb5)v\b", re.IGNORECASE)
-# No signal is larger, be it in microvolts (1 V is 1e6) or in counts of 24 bits. Up to
-# here a wrong sample disturbs the seconds around it, beyond the whole record.
-LARGEST = 1e7
-_INVALID = {name: -(1 << (bits - 1)) for bits, names in _BITS.items() for name in names}
 
 
 class RecordError(ValueError):
@@ -177,7 +151,7 @@ def read_beats(path, annotator, num_samples=None, fs=None):
     symbols = np.array(annotation.symbol, dtype="<U1")
     is_beat = np.isin(symbols, list(BEAT_SYMBOLS))
     beats = np.asarray(annotation.sample, dtype="int64")[is_beat]
-    wrong = beats[(beats < 0) | (beats >= num_samples)] if num_samples else beats[:0]
+    wrong = beats[(beats < 0) | (beats >= (num_samples or np.inf))]
     if len(wrong):
         raise RecordError(
             f"{file} marks a beat at sample {wrong[-1]:,}, but the record has "
@@ -244,8 +218,8 @@ def _read_signals(wfdb, path, header, verify):
     """Names of the leads, and `(samples, leads)` in mV, read a piece at a time."""
     for file_name in dict.fromkeys(header.file_name or []):
         _require_file(path.parent / file_name, "signal file")
-    leads, scales = _lead_names(header), _scales(path, header)
-    # Skewed signals, and differences, cannot be read from the middle of a file.
+    leads, factors = _lead_names(header), scales(path, header)
+    # Neither skewed signals nor differences are read from the middle of a file.
     whole = not header.sig_len or any(header.skew) or "8" in header.fmt
     parts = [slice(0, None)] if whole else pieces(header.sig_len)
     signals, sums = None, np.zeros(len(leads), "int64")
@@ -260,30 +234,20 @@ def _read_signals(wfdb, path, header, verify):
                 f"({_brief(error)}). Download the record again."
             ) from error
         sums += [digital.sum(dtype="int64") for digital in record.e_d_signal]
-        values = _in_millivolts(record, scales)
+        values = in_millivolts(record, factors)
         if signals is None:
             signals = np.empty((header.sig_len or len(values), len(leads)), "float32")
         signals[part] = values
-    for name, found, sum_ in zip(leads, sums, header.checksum or sums, strict=True):
-        if verify and sum_ is not None and (int(found) - int(sum_)) % 65536:
+    for i, expected in enumerate((header.checksum or []) if verify else []):
+        # Of a skewed signal, not all samples of the file are left.
+        if expected is None or header.skew[i]:
+            continue
+        if (int(sums[i]) - int(expected)) % 65536:
             raise RecordError(
-                f"Lead {name} of {path} does not match the checksum in its "
+                f"Lead {leads[i]} of {path} does not match the checksum in its "
                 "header: the signal file is corrupt. Download it again."
             )
     return leads, signals
-
-
-def _in_millivolts(record, scales):
-    """Float32 `(samples, leads)`; the library's own scaling is float64."""
-    columns = []
-    for i, digital in enumerate(record.e_d_signal):
-        column = (digital - record.baseline[i]).astype("float32")
-        column *= np.float32(scales[i]) / np.float32(record.adc_gain[i] or 200.0)
-        # The most negative code of a format means "no valid sample here".
-        column[digital == _INVALID.get(str(record.fmt[i]))] = np.nan
-        column[np.abs(column) > LARGEST] = np.nan
-        columns.append(column.reshape(-1, record.samps_per_frame[i]).mean(axis=1))
-    return np.stack(columns, axis=1)
 
 
 def _lead_names(header):
@@ -298,17 +262,6 @@ def distinct(names):
         name if count == 1 else f"{name}_{count}"
         for name, count in zip(names, counts, strict=True)
     )
-
-
-def _scales(path, header):
-    """Millivolts of the units of the signals; the library drops the sign for micro."""
-    lines = path.with_name(path.name + ".hea").read_bytes().splitlines()
-    lines = [line for line in lines if line.strip() and not line.startswith(b"#")]
-    units = [
-        "uV" if _MICROVOLTS.search(line) else unit or "mV"
-        for unit, line in zip(header.units, lines[1:], strict=False)
-    ]
-    return [MILLIVOLTS.get(unit.lower(), 1.0) for unit in units]
 
 
 def _require_file(path, kind):

@@ -97,6 +97,29 @@ def test_files_are_read_in_pieces(tmp_path, monkeypatch, fmt):
     np.testing.assert_allclose(whole, (digital - 3) / 100, rtol=1e-6)
 
 
+def test_skewed_signals_pass_their_checksum(tmp_path, monkeypatch):
+    """The checksum is of all samples of a file, whatever is left out at its ends."""
+    digital = np.random.default_rng(0).integers(1, 100, (400, 2))
+    wfdb.wrsamp(
+        "r",
+        fs=250,
+        units=["mV"] * 2,
+        sig_name=["II", "V1"],
+        d_signal=digital,
+        fmt=["16"] * 2,
+        adc_gain=[100.0] * 2,
+        baseline=[0] * 2,
+        write_dir=str(tmp_path),
+    )
+    header = tmp_path / "r.hea"
+    header.write_text(header.read_text().replace("16 ", "16:3 ", 1))
+    monkeypatch.setattr(_pieces, "PIECE", 99)
+    signals = read_wfdb(tmp_path / "r").signals
+    np.testing.assert_allclose(signals[:-3, 0], digital[3:, 0] / 100, rtol=1e-6)
+    np.testing.assert_allclose(signals[:, 1], digital[:, 1] / 100, rtol=1e-6)
+    assert np.isnan(signals[-3:, 0]).all()
+
+
 def peak(function, *args):
     """Bytes that a function takes at most, and its result."""
     tracemalloc.start()
