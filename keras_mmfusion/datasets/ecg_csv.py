@@ -41,7 +41,7 @@ def read_csv(path, fs):
     Args:
         path: Path of the file, in UTF-8. Columns that tell the time or count samples
             are left out: those called so (`time`, `Time (s)`, `sample #`, `index`, no
-            name), and those whose values rise throughout.
+            name), and those whose values rise throughout. So are those without numbers.
         fs: float. Sampling rate in hertz.
 
     Returns:
@@ -79,6 +79,9 @@ def read_csv(path, fs):
         for i, name in enumerate(names)
         if not _CLOCK.search(name.lower()) and not _is_clock(table[:, i], fs)
     ]
+    # Dates and remarks; where nothing is left, the error below tells so.
+    numbers = np.isfinite(table).any(axis=0)
+    keep = [i for i in keep if numbers[i]] or keep
     if not keep or not len(table):
         raise RecordError(
             f"{path} holds no lead: expected one column a lead, beside the time, under "

@@ -167,6 +167,11 @@ def read_beats(path, annotator, num_samples=None, fs=None):
 
 
 def _read_header(wfdb, path):
+    if path.suffix.lower() in {".edf", ".bdf"} and path.is_file():
+        raise RecordError(
+            f"Expected a WFDB record. Received: {path}. Write its signals as one "
+            "(wfdb.io.convert.edf.read_edf reads it, wfdb.wrsamp writes) or as CSV."
+        )
     _require_file(path.with_name(path.name + ".hea"), "header")
     try:
         header = wfdb.rdheader(str(path))
@@ -177,6 +182,14 @@ def _read_header(wfdb, path):
         ) from error
     if not header.n_sig:
         raise RecordError(f"Record {path} has no signals, only a header.")
+    lines = header.n_sig
+    if not hasattr(header, "seg_name"):
+        lines = len(header.sig_name or [])
+    if lines != header.n_sig:
+        raise RecordError(
+            f"{path}.hea is not a readable WFDB header (it tells of {header.n_sig} "
+            f"signals, and describes {lines}). Download the record again."
+        )
     return header
 
 

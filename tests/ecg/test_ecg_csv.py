@@ -120,3 +120,10 @@ def test_impossible_values_are_missing(tmp_path, value):
 def test_rows_of_different_length(tmp_path):
     with pytest.raises(RecordError, match=r"expected 2 columns.*3 in line 3"):
         read(tmp_path, "MLII,V1\n1,2\n1,2,3\n")
+
+
+def test_columns_without_numbers_are_no_leads(tmp_path):
+    path = tmp_path / "ecg.csv"
+    rows = [f"2020-01-01 10:00:{i:02},0.{i},," for i in range(10)]
+    path.write_text("when,MLII,V1,remark\n" + "\n".join(rows))
+    assert read_csv(path, 250).leads == ("MLII",)

@@ -8,7 +8,7 @@ import pytest
 from backends import once
 
 from keras_mmfusion import _pieces
-from keras_mmfusion.datasets import ECGRecord, read_wfdb
+from keras_mmfusion.datasets import ECGRecord, RecordError, read_wfdb
 from keras_mmfusion.preprocessing import BeatPreprocessor, beat_detection
 
 wfdb = pytest.importorskip("wfdb")
@@ -118,6 +118,13 @@ def test_skewed_signals_pass_their_checksum(tmp_path, monkeypatch):
     np.testing.assert_allclose(signals[:-3, 0], digital[3:, 0] / 100, rtol=1e-6)
     np.testing.assert_allclose(signals[:, 1], digital[:, 1] / 100, rtol=1e-6)
     assert np.isnan(signals[-3:, 0]).all()
+
+
+def test_what_to_do_with_edf(tmp_path):
+    path = tmp_path / "r.edf"
+    path.write_bytes(b"0")
+    with pytest.raises(RecordError, match="wrsamp writes"):
+        read_wfdb(path)
 
 
 def peak(function, *args):
