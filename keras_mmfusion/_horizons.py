@@ -19,8 +19,8 @@ def groups_of_steps(horizons, horizon):
     )
     if not ends or ends[-1] != horizon or not rising:
         raise ValueError(
-            f"`horizons` must rise to {horizon}, the last step of the forecast, in whole "
-            f"numbers. Received: horizons={horizons}"
+            f"`horizons` must rise to {horizon}, the last step of the forecast, in "
+            f"whole numbers. Received: horizons={horizons}"
         )
     return [slice(start, stop) for start, stop in pairwise((0, *ends))]
 

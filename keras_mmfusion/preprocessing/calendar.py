@@ -30,7 +30,7 @@ def calendar_features(times):
     assert abs(day_sin) < 1e-6 and day_cos == -1
     ```
     """
-    seconds = np.asarray(times, "datetime64[s]").astype("int64").astype("float64")
+    seconds = _seconds(times).astype("int64").astype("float64")
     return _circles(seconds / DAY, (seconds - MONDAY) / WEEK)
 
 
@@ -54,13 +54,28 @@ def annual_phase(times):
     assert np.allclose(annual_phase(summer), [[0, -1]], atol=0.01)
     ```
     """
-    times = np.asarray(times, "datetime64[s]")
+    times = _seconds(times)
     years = times.astype("datetime64[Y]")
     start, end = years.astype("datetime64[s]"), (years + 1).astype("datetime64[s]")
     return _circles((times - start) / (end - start))
 
 
+def _seconds(times):
+    """Times as datetime64[s]; raise for numbers, of which numpy makes times, too."""
+    given = np.asarray(times)
+    found = given
+    if given.dtype.kind in "MUO" or not given.size:
+        found = given.astype("datetime64[s]")
+    if found.dtype.kind != "M" or np.isnat(found).any():
+        raise ValueError(
+            "`times` must be datetime64, without NaT. Received: an array of "
+            f"{given.dtype} of shape {given.shape}. Text and numbers become times by "
+            "pandas.to_datetime; leave out rows without one."
+        )
+    return found
+
+
 def _circles(*rounds):
     angles = 2 * np.pi * np.stack([r % 1.0 for r in rounds], axis=-1)
     waves = np.stack([np.sin(angles), np.cos(angles)], axis=-1)
-    return waves.reshape(*angles.shape[:-1], -1).astype("float32")
+    return waves.reshape(*angles.shape[:-1], 2 * len(rounds)).astype("float32")

@@ -1,5 +1,6 @@
 """From a picture of a written digit to an image as in MNIST."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,11 @@ def read_digit_image(path):
             "Reading pictures needs the package Pillow: "
             "pip install 'keras_mmfusion[digits]'"
         ) from error
+    if not isinstance(path, (str, os.PathLike)):
+        raise RecordError(
+            "Expected the path of a picture. Received: "
+            f"{type(path).__name__}. `to_mnist` takes arrays."
+        )
     path = Path(path)
     if not path.is_file():
         raise RecordError(f"No picture at {path}. Check the path and the name.")

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_mmfusion._checks import check_positive_number
 from keras_mmfusion.datasets.ecg_record import RecordError
 
 # Frames this long are loud or silent as a whole.
@@ -29,6 +30,7 @@ def trim_silence(sound, rate, threshold=-40.0):
 
     Raises:
         RecordError: More than one channel, or NaN.
+        ValueError: `rate` is not above 0, or `threshold` not below.
 
     Example:
 
@@ -41,11 +43,22 @@ def trim_silence(sound, rate, threshold=-40.0):
     assert len(trim_silence(sound, rate=8000)) == 800
     ```
     """
+    check_positive_number(rate=rate)
+    if not threshold < 0:
+        raise ValueError(
+            "`threshold` must be in decibels below the loudest frame, such as -40. "
+            f"Received: threshold={threshold!r}"
+        )
     sound = np.asarray(sound)
-    if sound.ndim != 1 or not np.isfinite(sound).all():
+    if (
+        sound.ndim != 1
+        or sound.dtype.kind not in "biuf"
+        or not np.isfinite(sound).all()
+    ):
         raise RecordError(
             "Expected one channel of sound, all of its samples numbers. Received: an "
-            f"array of shape {sound.shape}{' with NaN' * (sound.ndim == 1)}. Take the "
+            f"array of {sound.dtype} of shape {sound.shape}"
+            f"{' with NaN' * (sound.dtype.kind == 'f' and sound.ndim == 1)}. Take the "
             "mean of the channels, and cut out what is missing."
         )
     if not len(sound):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_mmfusion._checks import check_band
+from keras_mmfusion._checks import check_band, check_positive_int, check_positive_number
 
 
 def spectrogram(waves, window=400, hop=200):
@@ -23,7 +23,8 @@ def spectrogram(waves, window=400, hop=200):
         `1 + (samples - window) // hop` steps.
 
     Raises:
-        ValueError: The recordings are shorter than one window.
+        ValueError: The recordings are shorter than one window, or a size is no
+            positive integer.
 
     Example:
 
@@ -37,6 +38,7 @@ def spectrogram(waves, window=400, hop=200):
     assert magnitudes[0].argmax() == 50  # bins of 20 Hz
     ```
     """
+    check_positive_int(window=window, hop=hop)
     waves = np.asarray(waves, "float64")
     if waves.ndim < 1 or waves.shape[-1] < window:
         raise ValueError(
@@ -77,8 +79,15 @@ def mel_scale(magnitudes, rate, bands, lowest=20.0, highest=4000.0):
     assert mel.shape == (41, 40)
     ```
     """
+    check_positive_number(rate=rate)
+    check_positive_int(bands=bands)
     check_band((lowest, highest), rate)
     magnitudes = np.asarray(magnitudes, "float64")
+    if magnitudes.ndim < 1 or magnitudes.shape[-1] < 2:
+        raise ValueError(
+            "`magnitudes` must be (..., bins), as `spectrogram` gives them. "
+            f"Received: an array of shape {magnitudes.shape}."
+        )
     bins = _mel(np.linspace(0.0, rate / 2, magnitudes.shape[-1]))[:, None]
     edges = np.linspace(_mel(lowest), _mel(highest), bands + 2)
     low, middle, high = edges[:-2], edges[1:-1], edges[2:]
@@ -122,6 +131,11 @@ def mask_spectrogram(magnitudes, rng, frequencies=0, times=0):
         Park et al., "SpecAugment", arXiv:1904.08779, section 2.
     """
     masked = np.array(magnitudes)
+    if masked.ndim != 2:
+        raise ValueError(
+            "`magnitudes` must be one spectrogram, (steps, bins). Received: an array "
+            f"of shape {masked.shape}. Mask those of a batch one by one."
+        )
     for axis, bound in ((1, frequencies), (0, times)):
         if bound:
             size = masked.shape[axis]

@@ -21,7 +21,7 @@ def add_white_noise(signal, snr, rng):
         float32 array of the same shape.
 
     Raises:
-        ValueError: The ratio is not positive.
+        ValueError: The ratio is not positive, or a sample is NaN.
 
     Example:
 
@@ -42,6 +42,11 @@ def add_white_noise(signal, snr, rng):
     signal = np.asarray(signal, "float32")
     if snr is None:
         return signal
+    if not np.isfinite(signal).all():
+        raise ValueError(
+            "Noise goes by the power of all samples, which must be finite. Received: "
+            "NaN or infinity among them. Add it before samples are marked as missing."
+        )
     power = np.mean(np.square(signal, dtype="float64"))
     noise = rng.standard_normal(signal.shape, dtype="float32")
     return signal + np.float32(np.sqrt(power / snr)) * noise
