@@ -39,7 +39,7 @@ def tensor_parallel_layout(device_mesh, axis="model"):
         `keras.distribution.LayoutMap`.
 
     Raises:
-        ValueError: The mesh has no such axis.
+        ValueError: It is no mesh, or one without such an axis.
 
     Example:
 
@@ -60,6 +60,11 @@ def tensor_parallel_layout(device_mesh, axis="model"):
     Reference:
         Shoeybi et al., arXiv:1909.08053, section 3.
     """
+    if not isinstance(device_mesh, keras.distribution.DeviceMesh):
+        raise ValueError(
+            "`device_mesh` must be a `keras.distribution.DeviceMesh`. "
+            f"Received: {device_mesh!r}"
+        )
     if axis not in device_mesh.axis_names:
         raise ValueError(
             f"`axis` must be an axis of the mesh, {list(device_mesh.axis_names)}. "

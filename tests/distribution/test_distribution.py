@@ -92,3 +92,10 @@ def test_one_device_by_number_or_name(devices):
         log = model.fit(np.ones((8, 3)), np.ones((8, 1)), batch_size=4, verbose=0)
     assert np.isfinite(log.history["loss"]).all()
     assert keras.distribution.distribution() is None
+
+
+@once
+@pytest.mark.parametrize("mesh", [None, "model", (1, 8)])
+def test_what_is_no_mesh(mesh):
+    with pytest.raises(ValueError, match=r"must be a `keras\.distribution\.DeviceMesh"):
+        tensor_parallel_layout(mesh)
