@@ -1,4 +1,4 @@
-"""What preprocessing of sounds and times makes of other inputs than the usual ones."""
+"""What preprocessing of sounds, times and tables makes of unusual inputs."""
 
 import numpy as np
 import pytest
@@ -58,3 +58,24 @@ def test_times_of_several_kinds():
 def test_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("method", ["standard", "minmax"])
+def test_what_is_missing_does_not_scale(method):
+    """One NaN made NaN of the whole column, in all that followed."""
+    rows = RNG.normal(size=(9, 2))
+    gaps = np.concatenate([rows, [[np.nan, np.nan]]])
+    scaled = pre.SeriesScaler(method).fit(gaps)(gaps)
+    expected = pre.SeriesScaler(method).fit(rows)(rows)
+    np.testing.assert_allclose(scaled[:-1], expected, atol=1e-6)
+    assert np.isnan(scaled[-1]).all()
+
+
+@pytest.mark.parametrize(
+    "rows", [[], [1, 2], None, [[np.inf]], [[np.nan, 1]], np.ones((2, 2, 2))]
+)
+def test_rows_that_cannot_scale(rows):
+    with pytest.raises(ValueError, match=r"Expected rows \(rows, columns\).* Received"):
+        pre.SeriesScaler().fit(rows)
+    with pytest.raises(ValueError, match=r"Expected rows \(rows, columns\).* Received"):
+        pre.SeriesScaler().fit(np.ones((0, 2)))

@@ -54,13 +54,26 @@ class SeriesScaler:
     def fit(self, values):
         """Take center and scale from rows `(rows, columns)`; returns itself.
 
-        A column that is constant, but for rounding, keeps its unit.
+        A column that is constant, but for rounding, keeps its unit. NaN, which is
+        missing, does not count.
+
+        Raises:
+            ValueError: Another shape, infinity, or a column without a number.
         """
         values = np.asarray(values, "float64")
-        lowest, highest = values.min(axis=0), values.max(axis=0)
+        missing = np.isnan(values)
+        if values.ndim != 2 or np.isinf(values).any() or missing.all(axis=0).any():
+            raise ValueError(
+                "Expected rows (rows, columns) of finite numbers, with at least one in "
+                f"each column. Received: shape {values.shape}. Of a single column: "
+                "values[:, None]."
+            )
+        lowest, highest = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
         extent = highest - lowest
         if self.method == "standard":
-            self.center, scale = values.mean(axis=0), values.std(axis=0)
+            # To the last bit, where nothing is missing.
+            mean, std = (np.nanmean, np.nanstd) if missing.any() else (np.mean, np.std)
+            self.center, scale = mean(values, axis=0), std(values, axis=0)
         else:
             self.center, scale = lowest, extent
         # The deviation of a constant such as 0.1 is not zero: its mean is rounded.
