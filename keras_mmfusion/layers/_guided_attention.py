@@ -2,9 +2,11 @@
 
 import math
 
+import keras
 from keras import ops
 
 from keras_mmfusion.layers._composite_layer import zero_where_masked
+from keras_mmfusion.layers._on_cpu import xla_on_cpu
 
 
 def guided_attention(
@@ -41,8 +43,11 @@ def guided_attention(
         time = x.shape[1] if x.shape[1] is not None else ops.shape(x)[1]
         return ops.reshape(x, (-1, time, num_heads, head_dim))
 
+    by_hand = with_weights or (dropout is not None and training)
+    if keras.backend.standardize_dtype(query.dtype) == "float16" and xla_on_cpu():
+        by_hand = True  # That of JAX sums in 32 bits, which XLA cannot do here.
     weights = None
-    if with_weights or (dropout is not None and training):
+    if by_hand:
         allowed = _allowed(key_mask, causal, key)
         guide = ops.einsum("bqhd,bkhd->bhqk", heads(query), heads(key))
         guide = ops.cast(guide, "float32") * scale

@@ -263,3 +263,16 @@ def test_small_gradients_in_float16(scaled):
     model.fit(x, np.array([0, 1, 1, 1]), sample_weight=weights, verbose=0)
     after = model.get_layer("fusion").get_weights()[0]
     assert np.array_equal(before, after) != scaled
+
+
+def test_attention_in_float16():
+    """XLA on the CPU lacks the products that JAX's own attention is made of."""
+    sizes = {"wave": (3, 2), "image": (3, 2)}
+    model = FusionClassifier(
+        sizes, dict.fromkeys(sizes), "cross_attention", dim=4, dtype="mixed_float16"
+    )
+    model.compile("adam", "sparse_categorical_crossentropy")
+    x = {name: np.ones((4, *size), "float32") for name, size in sizes.items()}
+    history = model.fit(x, np.array([0, 1, 1, 1]), verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+    assert np.isfinite(model.predict(x, verbose=0)).all()
