@@ -3,6 +3,8 @@
 import math
 import numbers
 
+import numpy as np
+
 
 def check_positive_int(**values):
     """Raise unless every value is an int of at least 1."""
@@ -44,6 +46,15 @@ def check_snr(snr):
         raise ValueError(
             "`snr` must be a positive ratio of powers, or None for no noise. "
             f"Received: snr={snr!r}. From decibels: 10 ** (dB / 10)."
+        )
+
+
+def check_generator(rng):
+    """Raise unless it is a `numpy.random.Generator`."""
+    if not isinstance(rng, np.random.Generator):
+        raise ValueError(
+            "`rng` must be a numpy.random.Generator, such as "
+            f"np.random.default_rng(0). Received: rng={rng!r}"
         )
 
 

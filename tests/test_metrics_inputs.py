@@ -107,3 +107,40 @@ def test_forecasts_that_cannot_be_measured(wrong, message):
     given = {"x": X, "y": Y, **wrong}
     with pytest.raises(ValueError, match=message):
         metrics.forecast_metrics(model, **given)
+
+
+@pytest.mark.parametrize("at", ["a", 0, (1.5,), (None,), True])
+def test_ranks_that_are_none(at):
+    with pytest.raises(ValueError, match="`at` must hold whole numbers of at least 1"):
+        metrics.retrieval_metrics([[0.5, 0.1]], [0, 0], at=at)
+
+
+def test_one_rank():
+    assert metrics.retrieval_metrics([[0.5, 0.1]], [0, 0], at=1).text_recall == {1: 1.0}
+
+
+def test_what_cannot_be_ranked():
+    """NaN came first, and a query without an answer had a rank."""
+    for scores, relevant, message in (
+        ([[np.nan, 1]], [[True, False]], "Received: 1 NaN"),
+        ([[2.0, 1.0]], [[False, False]], "nothing in 1 of 1"),
+        ([2.0, 1.0], [True, False], r"\(queries, gallery\)"),
+        ([[2.0, 1.0]], [[0, 1]], "a bool array of that shape"),
+        ([["a", "b"]], [[True, False]], "an array of <U1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            metrics.retrieval_ranks(scores, relevant)
+    with pytest.raises(ValueError, match=r"the shape of `scores`, \(2, 3\)"):
+        metrics.retrieval_metrics(np.eye(2, 3), [0, 0, 1], np.eye(5, 3))
+
+
+def test_forecasts_of_what_is_no_model_or_another_number_of_windows():
+    """Of more windows than targets, the first ones counted without a word."""
+    x, y = np.zeros((9, 4, 1)), np.zeros((6, 2, 1))
+    with pytest.raises(ValueError, match=r"a Keras model\. Received: NoneType"):
+        metrics.forecast_metrics(None, x, y)
+    model = keras.Sequential([keras.Input((4, 1)), SeasonalNaive(2)])
+    for wrong in (x, {"series": x}, x[:5], None, {}):
+        with pytest.raises(ValueError, match=r"as many windows as `y`, 6\. Rec"):
+            metrics.forecast_metrics(model, wrong, y, batch_size=2)
+    assert list(metrics.forecast_metrics(model, x[:6], y, horizons=2)) == [2]

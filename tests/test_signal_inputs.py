@@ -49,6 +49,26 @@ def test_times_of_several_kinds():
         (lambda: pre.trim_silence(WAVE, 8000, 10), "decibels below the loudest"),
         (lambda: pre.trim_silence(["a"], 8000), "one channel of sound.* of <U1"),
         (lambda: pre.add_white_noise([1, np.nan], 1.0, RNG), "NaN or infinity among"),
+        (lambda: pre.add_white_noise(WAVE, 1.0, 0), r"such as np.*default_rng\(0\)"),
+        (lambda: pre.mask_spectrogram([[1]], None, 1), r"such as np.*default_rng\(0\)"),
+        (lambda: pre.mask_spectrogram(np.ones((0, 9)), RNG, 2), r"shape \(0, 9\)"),
+        (
+            lambda: pre.mask_spectrogram([[1]], RNG, 2.5),
+            "`frequencies` must be a whole",
+        ),
+        (lambda: pre.mask_spectrogram([[1]], RNG, times=-1), "`times` must be a whole"),
+        (
+            lambda: pre.ConformalIntervals(0.9),
+            r"such as \(0.9,\)\. Received: levels=0.9",
+        ),
+        (
+            lambda: pre.ConformalIntervals(None),
+            r"such as \(0.9,\)\. Received: levels=None",
+        ),
+        (lambda: pre.ConformalIntervals("0.9"), r"such as \(0.9,\)"),
+        (lambda: pre.ConformalIntervals().fit(None), r"`errors` must be.* shape \(\)"),
+        (lambda: pre.ConformalIntervals().fit(np.ones((9, 2))), r"shape \(9, 2\)"),
+        (lambda: pre.ConformalIntervals((0.5,), [[[1]], [[2]]]), "of 1 levels"),
         (
             lambda: pre.read_digit_image(np.ones((28, 28))),
             "path of a picture.*to_mnist",

@@ -28,7 +28,8 @@ def forecast_metrics(model, x, y, batch_size=256, horizons=None):
         `"mae_of_columns"`. With `horizons`, a dict of these.
 
     Raises:
-        ValueError: The model gives another shape than `y` has, or there is no window.
+        ValueError: The model gives another shape than `y` has, `x` has another number
+            of windows, or there is none.
 
     Example:
 
@@ -57,6 +58,17 @@ def forecast_metrics(model, x, y, batch_size=256, horizons=None):
             "`y` must be an array (windows, horizon, columns) of at least one window. "
             f"Received: {type(y).__name__} of shape {tuple(shape)}. "
             "Of a single column: y[..., None]."
+        )
+    if not hasattr(model, "predict_on_batch"):
+        raise ValueError(
+            f"`model` must be a Keras model. Received: {type(model).__name__}"
+        )
+    arrays = x if isinstance(x, dict) else {"x": x}
+    counts = {name: (*np.shape(array), 0)[0] for name, array in arrays.items()}
+    if set(counts.values()) != {shape[0]}:
+        raise ValueError(
+            f"`x` must hold as many windows as `y`, {shape[0]}. Received: "
+            + (", ".join(f"{n} of {name!r}" for name, n in counts.items()) or "none")
         )
     whole = horizons is None
     ends = [steps.stop for steps in groups_of_steps(horizons, y.shape[1])]
@@ -87,7 +99,7 @@ def forecast_metrics(model, x, y, batch_size=256, horizons=None):
         }
         for of_squares, of_sizes, count in zip(squared, absolute, windows, strict=True)
     ]
-    return found[0] if whole else dict(zip(horizons, found, strict=True))
+    return found[0] if whole else dict(zip(ends, found, strict=True))
 
 
 def _means(name, sums, windows):

@@ -1,5 +1,6 @@
 """Recall of image-text retrieval over a whole gallery."""
 
+import numbers
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +49,8 @@ def retrieval_metrics(scores, caption_image, image_scores=None, at=RANKS):
         `RetrievalMetrics`.
 
     Raises:
-        ValueError: Shapes do not fit, a caption has no image, or a score is NaN.
+        ValueError: Shapes do not fit, a caption has no image, a score is NaN, or a K is
+            no positive integer.
 
     Example:
 
@@ -71,6 +73,18 @@ def retrieval_metrics(scores, caption_image, image_scores=None, at=RANKS):
     caption_image = np.asarray(caption_image)
     _check(scores, caption_image)
     _check(image_scores, caption_image)
+    if image_scores.shape != scores.shape:
+        raise ValueError(
+            f"`image_scores` must have the shape of `scores`, {scores.shape}. "
+            f"Received: {image_scores.shape}."
+        )
+    at = tuple(at) if np.iterable(at) else (at,)
+    for k in at:
+        if isinstance(k, bool) or not isinstance(k, numbers.Integral) or k < 1:
+            raise ValueError(
+                "`at` must hold whole numbers of at least 1, such as (1, 5, 10). "
+                f"Received: at={at}"
+            )
     relevant = np.arange(len(scores))[:, None] == caption_image
     asked = relevant.any(axis=1)
     text_ranks = retrieval_ranks(scores[asked], relevant[asked])
@@ -95,6 +109,9 @@ def retrieval_ranks(scores, relevant):
     Returns:
         int array `(queries,)`.
 
+    Raises:
+        ValueError: Shapes differ, a score is NaN, or a query has no right answer.
+
     Example:
 
     ```python
@@ -103,7 +120,20 @@ def retrieval_ranks(scores, relevant):
     retrieval_ranks([[0.5, 0.5, 0.1]], [[True, False, False]])  # [2], for the tie
     ```
     """
-    scores, relevant = np.asarray(scores), np.asarray(relevant, bool)
+    scores, relevant = np.asarray(scores), np.asarray(relevant)
+    if scores.ndim != 2 or relevant.shape != scores.shape or relevant.dtype != bool:
+        raise ValueError(
+            "`scores` must be (queries, gallery), and `relevant` a bool array of that "
+            f"shape. Received: shape {scores.shape}, and {relevant.shape} of "
+            f"{relevant.dtype}."
+        )
+    _check_numbers(scores)
+    if not relevant.any(axis=1).all():
+        raise ValueError(
+            "`relevant` must have something in each row. Received: nothing in "
+            f"{np.sum(~relevant.any(axis=1))} of {len(relevant)}. Leave such queries "
+            "out."
+        )
     best = np.where(relevant, scores, -np.inf).max(axis=1, keepdims=True)
     before = (scores >= best) & ~relevant
     return 1 + before.sum(axis=1)
@@ -121,6 +151,14 @@ def _check(scores, caption_image):
             "`caption_image` must hold rows of `scores`, integers from 0 to "
             f"{len(scores) - 1}. Received: {np.unique(caption_image)[:5].tolist()} … "
             f"of type {caption_image.dtype}. Leave out captions without an image."
+        )
+    _check_numbers(scores)
+
+
+def _check_numbers(scores):
+    if scores.dtype.kind not in "iufb":
+        raise ValueError(
+            f"Scores must be numbers. Received: an array of {scores.dtype}."
         )
     if np.isnan(scores).any():
         raise ValueError(

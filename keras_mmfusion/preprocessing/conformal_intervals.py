@@ -39,12 +39,25 @@ class ConformalIntervals:
     """
 
     def __init__(self, levels=LEVELS, halfwidths=None):
-        self.levels = tuple(float(level) for level in levels)
+        try:
+            self.levels = tuple(float(level) for level in levels)
+        except (TypeError, ValueError):
+            self.levels = ()
         if not self.levels or not all(0 < level < 1 for level in self.levels):
             raise ValueError(
-                f"`levels` must be shares between 0 and 1. Received: levels={levels}"
+                "`levels` must be shares between 0 and 1, such as (0.9,). "
+                f"Received: levels={levels!r}"
             )
-        self.halfwidths = None if halfwidths is None else np.array(halfwidths)
+        self.halfwidths = halfwidths
+        if halfwidths is not None:
+            self.halfwidths = np.array(halfwidths, "float64")
+            shape = self.halfwidths.shape
+            if len(shape) != 3 or shape[0] != len(self.levels):
+                raise ValueError(
+                    "`halfwidths` must be (levels, horizon, columns), of "
+                    f"{len(self.levels)} levels. Received: shape {shape}. `fit` makes "
+                    "them of errors."
+                )
 
     def fit(self, errors):
         """Take the half-widths from errors `(windows, horizon, columns)`.
@@ -53,7 +66,14 @@ class ConformalIntervals:
         there are too few. NaN is none, such as of a window that ends before a step.
         Returns itself.
         """
-        sizes = np.sort(np.abs(np.asarray(errors, "float64")), axis=0)
+        sizes = np.abs(np.asarray(errors, "float64"))
+        if sizes.ndim != 3 or not sizes.size:
+            raise ValueError(
+                "`errors` must be (windows, horizon, columns), one or more of each. "
+                f"Received: shape {sizes.shape}. Of a single column: "
+                "errors[..., None]."
+            )
+        sizes = np.sort(sizes, axis=0)
         counts = np.sum(~np.isnan(sizes), axis=0)  # NaN is sorted to the end
         if not counts.all():
             raise ValueError(
@@ -73,7 +93,7 @@ class ConformalIntervals:
 
     def __call__(self, level):
         """Half-widths `(horizon, columns)` at one of the levels."""
-        if self.halfwidths is None or level not in self.levels:
+        if self.halfwidths is None or np.ndim(level) or level not in self.levels:
             raise ValueError(
                 f"`level` must be one of {list(self.levels)}, after `fit`. "
                 f"Received: level={level}"

@@ -1,8 +1,15 @@
 """Spectrograms in numpy, and what is done to them before a model sees them."""
 
+import numbers
+
 import numpy as np
 
-from keras_mmfusion._checks import check_band, check_positive_int, check_positive_number
+from keras_mmfusion._checks import (
+    check_band,
+    check_generator,
+    check_positive_int,
+    check_positive_number,
+)
 
 
 def spectrogram(waves, window=400, hop=200):
@@ -116,6 +123,10 @@ def mask_spectrogram(magnitudes, rng, frequencies=0, times=0):
     Returns:
         The masked array.
 
+    Raises:
+        ValueError: Another shape, a bound that is no whole number of at least 0, or
+            `rng` is no generator.
+
     Example:
 
     ```python
@@ -130,12 +141,19 @@ def mask_spectrogram(magnitudes, rng, frequencies=0, times=0):
     Reference:
         Park et al., "SpecAugment", arXiv:1904.08779, section 2.
     """
+    check_generator(rng)
     masked = np.array(magnitudes)
-    if masked.ndim != 2:
+    if masked.ndim != 2 or not masked.size:
         raise ValueError(
             "`magnitudes` must be one spectrogram, (steps, bins). Received: an array "
             f"of shape {masked.shape}. Mask those of a batch one by one."
         )
+    for name, bound in (("frequencies", frequencies), ("times", times)):
+        if not isinstance(bound, numbers.Integral) or bound < 0:
+            raise ValueError(
+                f"`{name}` must be a whole number, 0 for none. "
+                f"Received: {name}={bound!r}"
+            )
     for axis, bound in ((1, frequencies), (0, times)):
         if bound:
             size = masked.shape[axis]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_mmfusion._checks import check_snr
+from keras_mmfusion._checks import check_generator, check_snr
 
 
 def add_white_noise(signal, snr, rng):
@@ -21,7 +21,8 @@ def add_white_noise(signal, snr, rng):
         float32 array of the same shape.
 
     Raises:
-        ValueError: The ratio is not positive, or a sample is NaN.
+        ValueError: The ratio is not positive, a sample is NaN, or `rng` is no
+            generator.
 
     Example:
 
@@ -31,6 +32,8 @@ def add_white_noise(signal, snr, rng):
 
     wave = np.sin(np.arange(4000))
     noisy = add_white_noise(wave, 0.5, np.random.default_rng(0))
+    if not signal.size:
+        return signal
     power = np.mean((noisy - wave) ** 2)  # twice that of the wave
     assert 0.9 < power / (2 * np.mean(wave**2)) < 1.1
     ```
@@ -42,6 +45,7 @@ def add_white_noise(signal, snr, rng):
     signal = np.asarray(signal, "float32")
     if snr is None:
         return signal
+    check_generator(rng)
     if not np.isfinite(signal).all():
         raise ValueError(
             "Noise goes by the power of all samples, which must be finite. Received: "
