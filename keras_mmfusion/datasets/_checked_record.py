@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from keras_mmfusion._checks import check_positive_number
 from keras_mmfusion.datasets.ecg_record import RecordError
 
 
@@ -21,9 +22,23 @@ def checked_record(record):
             f"Expected signals of {record.name} of shape (samples, {len(leads)}), a "
             f"column for each of {', '.join(leads)}. Received: shape {signals.shape}."
         )
+    if signals.dtype.kind not in "iuf":
+        raise RecordError(
+            f"Expected signals of {record.name} in millivolts. Received: an array of "
+            f"{signals.dtype}. signals.astype('float32') makes them of numbers."
+        )
+    try:
+        check_positive_number(fs=record.fs)
+    except ValueError as error:
+        raise RecordError(f"{record.name}: {error}, samples a second.") from None
     if record.beats is None:
         return replace(record, signals=signals)
     beats = np.asarray(record.beats).reshape(-1)
+    if beats.dtype.kind not in "iuf" and len(beats):
+        raise RecordError(
+            f"Expected beats of {record.name} as numbers of samples. Received: an "
+            f"array of {beats.dtype}. np.flatnonzero makes them of a mask."
+        )
     inside = (beats >= 0) & (beats < len(signals)) & (beats == np.rint(beats))
     if not inside.all() or (np.diff(beats) < 0).any():
         raise RecordError(

@@ -56,7 +56,7 @@ class ECGRecord:
     def lead_index(self, name):
         """Column of the lead called `name`; upper and lower case do not matter."""
         lowered = [lead.lower() for lead in self.leads]
-        if name.lower() not in lowered:
+        if not isinstance(name, str) or name.lower() not in lowered:
             raise RecordError(
                 f"Record {self.name} has no lead {name!r}. It has "
                 f"{', '.join(self.leads)}: choose one of these."

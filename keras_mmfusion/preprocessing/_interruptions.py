@@ -57,3 +57,25 @@ def heart_times(beats, signals, fs, columns):
     before = np.maximum.accumulate(np.where(lost, -1, np.arange(len(lost))))
     usual = np.where(before < 0, _USUAL, intervals[before])
     return times[0] + np.cumsum([0, *np.where(lost, usual, intervals)])
+
+
+def without_gaps(signal, valid, causal):
+    """Missing samples take the lead's median, or the last sample before them.
+
+    In the causal case those before the first sample take that one, which the
+    band-pass filter, started in its steady state, turns into zero.
+    """
+    if valid.all():
+        return signal
+    filled = np.where(valid, signal, 0)
+    if not valid.any():
+        return filled
+    if causal:
+        latest = valid.argmax()
+        for piece in pieces(len(signal)):
+            each = np.arange(piece.start, piece.stop)
+            each = np.maximum.accumulate(np.where(valid[piece], each, latest))
+            filled[piece], latest = signal[each], each[-1]
+        return filled
+    filled[~valid] = np.median(signal[valid], overwrite_input=True)
+    return filled

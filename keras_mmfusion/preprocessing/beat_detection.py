@@ -98,6 +98,7 @@ def silence(record, lead=None):
         record: `ECGRecord`.
         lead: str. As for `detect_beats`.
     """
+    record = checked_record(record)
     column = _detection_lead(record, lead)
     dark = unusable(record.signals[:, column : column + 1], record.fs)
     return record.leads[column], float(dark.sum() / record.fs)
@@ -125,6 +126,12 @@ def check_alignment(record, min_beats=3):
         RecordError: The beats do not lie on the QRS complexes, or the rate is
             below 100 Hz.
     """
+    record = checked_record(record)
+    if record.beats is None:
+        raise RecordError(
+            f"Record {record.name} has no beats to check. Name an annotation file with "
+            "beats, or have them detected."
+        )
     _require_rate(record)
     score, count = _alignment(record)
     if count < min_beats:

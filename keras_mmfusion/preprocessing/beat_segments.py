@@ -1,5 +1,7 @@
 """Runs of consecutive beats: the context in which a model sees each beat."""
 
+import numbers
+
 import numpy as np
 
 
@@ -28,11 +30,12 @@ class BeatSegments:
     """
 
     def __init__(self, num_beats, length, causal=False):
-        if num_beats < 1 or length < 1:
-            raise ValueError(
-                "`num_beats` and `length` must be at least 1. "
-                f"Received: num_beats={num_beats}, length={length}."
-            )
+        for size in (num_beats, length):
+            if not isinstance(size, numbers.Integral) or size < 1:
+                raise ValueError(
+                    "`num_beats` and `length` must be at least 1, whole numbers. "
+                    f"Received: num_beats={num_beats!r}, length={length!r}."
+                )
         self.num_beats = num_beats
         self.length = length
         last = max(num_beats - length, 0)
@@ -59,15 +62,40 @@ class BeatSegments:
         Args:
             values: Array `(beats, ...)`.
             rows: Numbers of the windows to cut. Defaults to all.
+
+        Raises:
+            ValueError: Another number of beats; or values that cannot be NaN, where
+                there are too few beats for a window.
         """
+        values = np.asarray(values)
+        if values.shape[:1] != (self.num_beats,):
+            raise ValueError(
+                f"Expected values of {self.num_beats} beats. Received: shape "
+                f"{values.shape}."
+            )
         windows = values[np.minimum(self.index[rows], self.num_beats - 1)]
         valid = self.valid[rows]
         if not valid.all():
+            if windows.dtype.kind not in "fc":
+                raise ValueError(
+                    "Beyond the last beat is NaN, for which values must be floats. "
+                    f"Received: an array of {windows.dtype}."
+                )
             windows[~valid] = np.nan
         return windows
 
     def merge(self, windows):
-        """`(windows, length, ...)` to `(beats, ...)`, weighted towards the middle."""
+        """`(windows, length, ...)` to `(beats, ...)`, weighted towards the middle.
+
+        Raises:
+            ValueError: They are not the windows of these beats.
+        """
+        windows = np.asarray(windows)
+        if windows.shape[:2] != self.index.shape:
+            raise ValueError(
+                f"Expected windows of shape {self.index.shape} and more. Received: "
+                f"shape {windows.shape}."
+            )
         shape = (self.num_beats, *windows.shape[2:])
         total, weight = np.zeros(shape, "float64"), np.zeros(self.num_beats)
         for window, index, valid, weights in zip(

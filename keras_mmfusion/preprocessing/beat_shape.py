@@ -32,7 +32,7 @@ def shape_features(waves, differences, r_peak, fs, causal=False, reference=None)
     Reference:
         Ours; no equation of the papers.
     """
-    qrs = slice(max(r_peak - round(0.08 * fs), 0), r_peak + round(0.1 * fs))
+    qrs = slice(max(r_peak - round(0.08 * fs), 0), r_peak + max(round(0.1 * fs), 1))
     p_wave = slice(0, max(r_peak - round(0.1 * fs), 1))
     parts = [
         _measures(waves[some], differences[some], qrs, p_wave)

@@ -5,13 +5,14 @@ from fractions import Fraction
 
 import numpy as np
 
+from keras_mmfusion._checks import check_positive_int, check_positive_number
 from keras_mmfusion._pieces import BLOCK, pieces
 from keras_mmfusion._serialization import register
 from keras_mmfusion.datasets._checked_record import checked_record
 from keras_mmfusion.datasets.ecg_record import RecordError
 from keras_mmfusion.preprocessing._ecg_leads import is_chest, is_lead, lead_rank
 from keras_mmfusion.preprocessing._filters import both_ways, forward, resample
-from keras_mmfusion.preprocessing._interruptions import heart_times
+from keras_mmfusion.preprocessing._interruptions import heart_times, without_gaps
 from keras_mmfusion.preprocessing.beat_shape import shape_features
 from keras_mmfusion.preprocessing.reference_beats import reference_beats
 
@@ -76,6 +77,7 @@ class BeatPreprocessor:
 
     Raises:
         RecordError: No beats, a rate below 100 Hz, an unknown lead, or one twice.
+        ValueError: An argument is none of the above, or the R peak outside the beat.
 
     Example:
 
@@ -99,12 +101,19 @@ class BeatPreprocessor:
         causal=False,
         separate_leads=False,
     ):
+        check_positive_number(fs=fs)
+        check_positive_int(step=step, length=length, num_leads=num_leads)
         self.fs = float(fs)
-        self.step = int(step)
+        self.step = step
         self.before = float(before)
-        self.length = int(length)
-        self.band = tuple(band)
-        self.num_leads = int(num_leads)
+        self.length = length
+        if not 0 <= self.before * fs / step < length - 0.5:
+            raise ValueError(
+                f"The R peak must lie in the beat, from 0 to {length * step / fs:g} s "
+                f"after it begins. Received: before={before!r}"
+            )
+        self.band = _checked_band(band, fs)
+        self.num_leads = num_leads
         self.causal = bool(causal)
         self.separate_leads = bool(separate_leads)
 
@@ -229,7 +238,7 @@ class BeatPreprocessor:
     def _waves(self, signal, fs, beats):
         """Beats of a lead, `(beats, length)`, and what is wrong with each."""
         valid = np.isfinite(signal)
-        signal = _without_gaps(signal, valid, self.causal)
+        signal = without_gaps(signal, valid, self.causal)
         filtered = self._filtered(signal, fs)
         first = beats - round(self.before * self.fs)
         waves = np.empty((len(beats), self.length), "float32")
@@ -294,26 +303,18 @@ class BeatPreprocessor:
         return np.clip(features, -1.5, 1.5).astype("float32")
 
 
-def _without_gaps(signal, valid, causal):
-    """Missing samples take the lead's median, or the last sample before them.
-
-    In the causal case those before the first sample take that one, which the
-    band-pass filter, started in its steady state, turns into zero.
-    """
-    if valid.all():
-        return signal
-    filled = np.where(valid, signal, 0)
-    if not valid.any():
-        return filled
-    if causal:
-        latest = valid.argmax()
-        for piece in pieces(len(signal)):
-            each = np.arange(piece.start, piece.stop)
-            each = np.maximum.accumulate(np.where(valid[piece], each, latest))
-            filled[piece], latest = signal[each], each[-1]
-        return filled
-    filled[~valid] = np.median(signal[valid], overwrite_input=True)
-    return filled
+def _checked_band(band, fs):
+    try:
+        low, high = band
+        fits = 0 < low < high < fs / 2
+    except (TypeError, ValueError):
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"`band` must be two frequencies, rising, between 0 and {fs / 2:g} Hz, "
+            f"half of the rate. Received: band={band!r}"
+        )
+    return low, high
 
 
 def _median(waves, reference=None):
