@@ -18,9 +18,9 @@ class StateConvolution(keras.layers.Conv2D):
     a kernel as outside of one. There the neighbourhoods are laid out
     (`"patches"`) and multiplied with the kernel, or, with enough filters, the
     products of `"winograd"` are made, which are fewer and pay without XLA too. What
-    they need is made again for the gradient instead of being kept for every step,
-    where that costs no time. Where no gradient is wanted, and anywhere else,
-    `"direct"` convolutions are used, which are exported as what they are.
+    they need is made again for the gradient instead of being kept for every step.
+    Where no gradient is wanted, and anywhere else, `"direct"` convolutions are used,
+    which are exported as what they are.
     """
 
     def __init__(self, filters, kernel_size, by="auto", **kwargs):
@@ -41,10 +41,9 @@ class StateConvolution(keras.layers.Conv2D):
         if by == "direct":
             return super().call(inputs)
         convolve = convolve_tiles if by == "winograd" else _convolve_patches
-        if keras.backend.backend() == "jax" or by == "patches":
-            convolve = keras.remat(convolve)
         # A tensor: of a variable, TensorFlow's eager gradient would count twice.
-        return convolve(inputs, ops.reshape(self.kernel, self.kernel.shape))
+        kernel = ops.reshape(self.kernel, self.kernel.shape)
+        return keras.remat(convolve)(inputs, kernel)
 
     def _fastest(self, inputs, training):
         backend = keras.backend.backend()
