@@ -204,6 +204,20 @@ def test_the_command_names_a_digit(preset, files, tmp_path, capsys):
     assert "Used of these" not in capsys.readouterr().out
 
 
+def test_an_offset_of_the_microphone_is_not_heard(preset, tmp_path, capsys):
+    # Whole periods in whole frames, so that its mean is zero.
+    tone = np.pad(0.5 * np.sin(np.pi / 10 * np.arange(1920)), 960)
+    answers = {}
+    for offset in (0.0, 0.1, 0.4):
+        write_wav(tmp_path / "7.wav", tone + offset)
+        command = ["classify-digit", str(tmp_path / "7.wav"), "--preset", str(preset)]
+        assert cli.main(command) == 0
+        printed = capsys.readouterr().out
+        answers[offset] = [line for line in printed.splitlines() if "%" in line]
+        assert ("without a constant offset of +0.400" in printed) == (offset == 0.4)
+    assert answers[0.4] == answers[0.0] != answers[0.1]
+
+
 @pytest.mark.parametrize("samples", [np.zeros(8000), np.full(8000, 0.1), [0.5]])
 @pytest.mark.parametrize("given", [slice(0, 2), slice(1, 2)])
 def test_a_silent_recording_is_no_digit(preset, files, capsys, samples, given):

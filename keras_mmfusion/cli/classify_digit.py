@@ -8,6 +8,9 @@ from keras_mmfusion.cli.annotate import check_picture
 from keras_mmfusion.datasets import RecordError
 
 PRESET = "convlstm_digits_initial"
+# Of a sound's mean, in standard deviations; none of the 3,000 in FSDD has more. What a
+# sound card adds beyond that would be the loudest of all bins.
+LARGEST_OFFSET = 0.5
 # What telephones and browsers record, and what else is no WAV file.
 OTHER_SOUNDS = (
     *(".3gp", ".aac", ".aif", ".aiff", ".amr", ".au", ".caf", ".flac", ".m4a"),
@@ -99,6 +102,8 @@ def sort_files(files):
 
 def read(image_file, sound_file):
     """`(image, sound, rate, lines that say what was read)`."""
+    import numpy as np
+
     from keras_mmfusion.datasets.fsdd import read_wav
     from keras_mmfusion.preprocessing import read_digit_image, trim_silence
 
@@ -120,6 +125,10 @@ def read(image_file, sound_file):
             f"Sound   {sound_file}: {len(whole) / rate:.2f} s at {rate:g} Hz, of which "
             f"{len(sound) / rate:.2f} s are not silent"
         )
+        offset = np.mean(sound)
+        if abs(offset) > LARGEST_OFFSET * np.std(sound):
+            sound = sound - offset
+            lines.append(f"        without a constant offset of {offset:+.3f}")
     return image, sound, rate, lines
 
 
