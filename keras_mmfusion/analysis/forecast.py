@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_mmfusion._checks import check_positive_int
 from keras_mmfusion.analysis._figure_class import figure_class
 
 LINE, BAND, PAST = "#c1440e", "#f2c3ae", "#5d6770"
@@ -79,6 +80,10 @@ def plot_forecast(forecast, table=None, steps=None, columns=None):
     Returns:
         matplotlib `Figure`, a row a column.
 
+    Raises:
+        ValueError: A column is none of the forecast and the table, or `steps` is no
+            positive integer.
+
     Example:
 
     ```python
@@ -90,7 +95,18 @@ def plot_forecast(forecast, table=None, steps=None, columns=None):
     plot_forecast(forecast).savefig("forecast.png")
     ```
     """
-    columns = list(columns or forecast.columns)
+    columns = [columns] if isinstance(columns, str) else columns
+    columns = list(forecast.columns if columns is None else columns)
+    known = set(forecast.columns)
+    if table is not None:
+        known &= set(table.columns)
+    if not columns or not set(columns) <= known:
+        raise ValueError(
+            "`columns` must be some of those of the forecast and of the table, "
+            f"{sorted(known)}. Received: columns={columns}"
+        )
+    if steps is not None:
+        check_positive_int(steps=steps)
     figure = figure_class()(
         figsize=(10, 0.8 + 2.2 * len(columns)), dpi=110, layout="constrained"
     )

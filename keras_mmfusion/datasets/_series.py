@@ -1,6 +1,7 @@
 """What is asked of a table of series, read from a file or made by hand."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 
@@ -52,8 +53,8 @@ def _number(cell):
         return float("nan")
 
 
-def check_table(table):
-    """Raise unless a `SeriesTable` is as `read_series` would have it."""
+def checked_table(table):
+    """The table with arrays; raises unless it is as `read_series` would have it."""
     if any(not hasattr(table, name) for name in ("times", "values", "columns")):
         raise TypeError(
             "Expected a SeriesTable: `keras_mmfusion.datasets.ett.read_series(path)`, "
@@ -61,12 +62,14 @@ def check_table(table):
             f"{type(table).__name__}."
         )
     times, values = np.asarray(table.times), np.asarray(table.values)
-    expected = len(times), len(table.columns)
-    if values.shape != expected or len(times) < 2 or times.dtype.kind != "M":
+    columns = () if table.columns is None else tuple(table.columns)
+    expected = times.size, len(columns)
+    timed = times.dtype.kind == "M" and np.datetime_data(times.dtype)[0] not in "YM"
+    if values.shape != expected or times.ndim != 1 or len(times) < 2 or not timed:
         raise RecordError(
-            f"Expected two or more datetime64 times in {table.name}, and a row of "
-            f"{expected[1]} values for each. Received: times {times.dtype} of shape "
-            f"{times.shape}, values of shape {values.shape}."
+            f"Expected two or more datetime64 times in {table.name}, of days or less, "
+            f"and a row of {expected[1]} values for each. Received: times "
+            f"{times.dtype} of shape {times.shape}, values of shape {values.shape}."
         )
     if values.dtype.kind not in "iufb":
         raise RecordError(
@@ -78,7 +81,8 @@ def check_table(table):
         return f"{table.name}, row {row} ({times[row]})"
 
     check_times(times, where)
-    check_numbers(values, table.columns, where)
+    check_numbers(values, columns, where)
+    return replace(table, times=times, values=values, columns=columns)
 
 
 def check_times(times, where):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_mmfusion._checks import check_positive_int
 from keras_mmfusion.datasets._find import find_folder
 from keras_mmfusion.datasets._series import (
     check_numbers,
@@ -69,19 +70,20 @@ class SeriesTable:
         """The same with some of the columns, in the order given.
 
         Args:
-            columns: Sequence of str.
+            columns: Sequence of str, or one of them.
 
         Raises:
             RecordError: There is no such column.
         """
-        missing = [name for name in columns if name not in self.columns]
+        columns = (columns,) if isinstance(columns, str) else tuple(columns)
+        missing = [str(name) for name in columns if name not in self.columns]
         if missing:
             raise RecordError(
                 f"{self.name} has no column {', '.join(missing)}. Received: "
                 f"{', '.join(self.columns)}. Names must be the same to the letter."
             )
-        chosen = [self.columns.index(name) for name in columns]
-        return replace(self, values=self.values[:, chosen], columns=tuple(columns))
+        chosen = [list(self.columns).index(name) for name in columns]
+        return replace(self, values=self.values[:, chosen], columns=columns)
 
 
 def load_ett(name="ETTh1", data_dir=None):
@@ -242,7 +244,7 @@ def windows(values, lookback, horizon, rows, whole=True):
         columns)`, one for each first step to forecast, in order.
 
     Raises:
-        ValueError: There is not a single window.
+        ValueError: There is not a single window, or an argument is none of the above.
 
     Example:
 
@@ -256,10 +258,18 @@ def windows(values, lookback, horizon, rows, whole=True):
     assert len(x) == 4 and y[-1, :, 0].tolist() == [13, 14]
     ```
     """
+    check_positive_int(lookback=lookback, horizon=horizon)
     values = np.asarray(values)
+    if values.ndim != 2 or np.shape(rows) != (2,):
+        raise ValueError(
+            "Expected values (rows, columns), and a pair of rows, (first, last + 1). "
+            f"Received: shape {values.shape}, rows={rows!r}"
+        )
     start, stop = rows
     stop = min(stop, len(values))
     if not whole:
+        if values.dtype.kind != "f":  # there is no NaN of others
+            values = values.astype("float64")
         beyond = np.full((horizon - 1, values.shape[1]), np.nan, values.dtype)
         values = np.concatenate([values[:stop], beyond])
         stop = len(values)

@@ -47,9 +47,23 @@ class SeriesScaler:
     def __init__(self, method="standard", columns=None, center=None, scale=None):
         check_choice(METHODS, method=method)
         self.method = method
+        if isinstance(columns, str):
+            raise ValueError(
+                f"`columns` must be a list of names. Received: columns={columns!r}"
+            )
         self.columns = None if columns is None else tuple(columns)
-        self.center = None if center is None else np.array(center, "float64")
-        self.scale = None if scale is None else np.array(scale, "float64")
+        self.center = self.scale = None
+        if center is not None or scale is not None:
+            self.center = np.array(center, "float64")
+            self.scale = np.array(scale, "float64")
+            shape = self.center.shape
+            usable = np.isfinite(self.center).all() and np.isfinite(self.scale).all()
+            if len(shape) != 1 or self.scale.shape != shape or not usable:
+                raise ValueError(
+                    "`center` and `scale` must be finite numbers, one a column. "
+                    f"Received: center={center!r}, scale={scale!r}"
+                )
+            self._check_columns(*shape)
 
     def fit(self, values):
         """Take center and scale from rows `(rows, columns)`; returns itself.
@@ -68,6 +82,7 @@ class SeriesScaler:
                 f"each column. Received: shape {values.shape}. Of a single column: "
                 "values[:, None]."
             )
+        self._check_columns(values.shape[1])
         lowest, highest = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
         extent = highest - lowest
         if self.method == "standard":
@@ -82,7 +97,8 @@ class SeriesScaler:
         return self
 
     def __call__(self, values, columns=None):
-        center, scale = self._of(np.asarray(values), columns)
+        values = np.asarray(values)
+        center, scale = self._of(values, columns)
         return ((values - center) / scale).astype("float32")
 
     def inverse(self, values, columns=None):
@@ -91,15 +107,23 @@ class SeriesScaler:
         center, scale = self._of(values, columns)
         return values * scale + center
 
+    def _check_columns(self, count):
+        if self.columns is not None and len(self.columns) != count:
+            raise ValueError(
+                f"Expected {len(self.columns)} columns, {', '.join(self.columns)}. "
+                f"Received: {count}"
+            )
+
     def _of(self, values, columns):
         if self.center is None:
             raise ValueError("`fit` comes first: center and scale are not known yet.")
         center, scale = self.center, self.scale
         if columns is not None:
-            if self.columns is None or not set(columns) <= set(self.columns):
+            of_one = isinstance(columns, str)
+            if of_one or not self.columns or not set(columns) <= set(self.columns):
                 raise ValueError(
-                    f"Expected some of the columns {self.columns}. "
-                    f"Received: columns={list(columns)}"
+                    f"Expected a list of some of the columns {self.columns}. "
+                    f"Received: columns={columns!r}"
                 )
             chosen = [self.columns.index(name) for name in columns]
             center, scale = center[chosen], scale[chosen]

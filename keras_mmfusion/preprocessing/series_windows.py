@@ -1,9 +1,12 @@
 """From a table of series to the inputs of a forecaster."""
 
+import numbers
+
 import numpy as np
 
+from keras_mmfusion._checks import check_positive_int
 from keras_mmfusion._serialization import register
-from keras_mmfusion.datasets._series import check_table
+from keras_mmfusion.datasets._series import checked_table
 from keras_mmfusion.datasets.ecg_record import RecordError
 from keras_mmfusion.datasets.ett import windows
 from keras_mmfusion.preprocessing.calendar import annual_phase, calendar_features
@@ -62,22 +65,30 @@ class SeriesPreprocessor:
     def __init__(
         self, scaler, lookback=336, modalities=("series",), intervals=None, step=None
     ):
-        unknown = [name for name in modalities if name not in MODALITIES]
-        if unknown or "series" not in modalities:
+        names = () if isinstance(modalities, str) else modalities
+        names = tuple(names) if np.iterable(names) else ()
+        if "series" not in names or not set(names) <= set(MODALITIES):
             raise ValueError(
-                f"`modalities` must be some of {list(MODALITIES)}, the series among "
-                f"them. Received: modalities={list(modalities)}"
+                f"`modalities` must be some of {list(MODALITIES)}, in a list, the "
+                f"series among them. Received: modalities={modalities!r}"
             )
-        if scaler.columns is None or scaler.center is None:
+        fitted = isinstance(scaler, SeriesScaler) and scaler.center is not None
+        if not fitted or scaler.columns is None:
             raise ValueError(
                 "`scaler` must know its columns by name, and be fitted: "
-                "SeriesScaler(columns=table.columns).fit(values)."
+                "SeriesScaler(columns=table.columns).fit(values). "
+                f"Received: {type(scaler).__name__}"
+            )
+        if not isinstance(intervals, ConformalIntervals | None):
+            raise ValueError(
+                "`intervals` must be `ConformalIntervals`, or None. "
+                f"Received: intervals={intervals!r}"
             )
         self.scaler = scaler
-        self.lookback = int(lookback)
-        self.modalities = tuple(modalities)
+        self.lookback = _whole(lookback=lookback)
+        self.modalities = names
         self.intervals = intervals
-        self.step = None if step is None else int(step)
+        self.step = None if step is None else _whole(step=step)
 
     @property
     def columns(self):
@@ -109,14 +120,14 @@ class SeriesPreprocessor:
         Returns:
             `(x, y)`: dict of arrays by modality, and an array `(n, horizon, columns)`.
         """
-        scaled = self._scaled(table)
+        table, scaled = self._scaled(table)
         known, y = windows(scaled, self.lookback, horizon, rows, whole)
         first = max(rows[0], self.lookback)
         origins = np.arange(first, first + len(y))
         return self._inputs(table, known, origins), y
 
     def __call__(self, table):
-        scaled = self._scaled(table)
+        table, scaled = self._scaled(table)
         if len(scaled) < self.lookback:
             raise RecordError(
                 f"Expected {self.lookback} rows or more of {table.name}, which are "
@@ -127,15 +138,18 @@ class SeriesPreprocessor:
 
     def future_times(self, table, horizon):
         """datetime64 array `(horizon,)`: the times that follow the table."""
+        check_positive_int(horizon=horizon)
+        table = checked_table(table)
         return table.times[-1] + np.arange(1, horizon + 1) * table.step
 
     def _scaled(self, table):
-        check_table(table)
-        seconds = int(table.step / np.timedelta64(1, "s"))
+        """The table with arrays, and its scaled values."""
+        table = checked_table(table)
+        seconds = table.step / np.timedelta64(1, "s")
         if self.step not in (None, seconds):
             raise RecordError(
                 f"Expected rows {self.step} s apart, as in training. Received: "
-                f"{seconds} s in {table.name}. Bring it to the same step first."
+                f"{seconds:.10g} s in {table.name}. Bring it to the same step first."
             )
         table = table.select(self.columns)
         with np.errstate(over="ignore"):
@@ -149,7 +163,7 @@ class SeriesPreprocessor:
                 f"{table.values[row, column]:g}, too large to calculate with. Correct "
                 "it first."
             )
-        return scaled
+        return table, scaled
 
     def _inputs(self, table, known, origins):
         x = {"series": known, "image": known}
@@ -180,3 +194,12 @@ class SeriesPreprocessor:
         if config.get("intervals"):
             made["intervals"] = ConformalIntervals.from_config(config["intervals"])
         return cls(**{**config, **made})
+
+
+def _whole(**number):
+    """A positive int of any number that is one, such as 3600.0."""
+    ((name, value),) = number.items()
+    if isinstance(value, numbers.Real) and value % 1 == 0:
+        value = int(value)
+    check_positive_int(**{name: value})
+    return value
