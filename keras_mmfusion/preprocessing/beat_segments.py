@@ -12,7 +12,7 @@ class BeatSegments:
         num_beats: int. Beats in the recording.
         length: int. Beats in a window.
         causal: bool. Whether a beat may only be judged with the beats before it.
-            Defaults to `False`.
+            The last window then goes beyond the last beat. Defaults to `False`.
 
     Raises:
         ValueError: There is no beat, or none in a window.
@@ -38,20 +38,23 @@ class BeatSegments:
                 )
         self.num_beats = num_beats
         self.length = length
-        last = max(num_beats - length, 0)
-        # A quarter of a window overlaps the next: enough for the steps at the edges.
-        hop = max(length // 2 if causal else 3 * length // 4, 1)
-        starts = np.unique(np.append(np.arange(0, last + 1, hop), last))
-        self.index = starts[:, None] + np.arange(length)
-        self.valid = self.index < num_beats
         steps = np.arange(length)
         if causal:
+            # Where windows lie must not tell how many beats are still to come.
+            hop = max(length // 2, 1)
+            starts = np.arange(0, max(num_beats - length // 2, 1), hop)
             # Later steps have seen more of the past; earlier ones only count where
             # a recording begins.
-            weights = np.where(steps < length // 2, 1e-6, 1.0)
+            weights = (steps >= length // 2) | (starts[:, None] == 0)
         else:
-            weights = np.minimum(steps + 1, length - steps).astype("float64")
-        self.weights = weights * self.valid
+            last = max(num_beats - length, 0)
+            # A quarter overlaps the next: enough for the steps at the edges.
+            hop = max(3 * length // 4, 1)
+            starts = np.unique(np.append(np.arange(0, last + 1, hop), last))
+            weights = np.minimum(steps + 1, length - steps)
+        self.index = starts[:, None] + steps
+        self.valid = self.index < num_beats
+        self.weights = weights.astype("float64") * self.valid
 
     def __len__(self):
         return len(self.index)

@@ -52,6 +52,18 @@ def test_causal_beats_have_half_a_window_of_past():
     assert (seen[32:] > 15.9).all()
 
 
+@pytest.mark.parametrize("length", [1, 2, 7, 32])
+def test_causal_windows_do_not_tell_how_many_beats_are_to_come(length):
+    whole = BeatSegments(100, length, causal=True)
+    for num_beats in range(1, 100):
+        part = BeatSegments(num_beats, length, causal=True)
+        assert np.array_equal(part.index, whole.index[: len(part)])
+        assert np.array_equal(part.weights, whole.weights[: len(part)] * part.valid)
+        assert not whole.weights[len(part) :][
+            whole.index[len(part) :] < num_beats
+        ].any()
+
+
 def test_merge_keeps_further_axes():
     segments = BeatSegments(50, 8)
     values = np.random.default_rng(0).normal(size=(50, 3, 2))

@@ -169,6 +169,15 @@ def test_causal_model_does_not_know_the_future(record, fusion):
             assert np.abs(other[last + 1 :] - whole[last + 1 :]).max() > 1e-3
 
 
+def test_a_causal_model_says_live_what_it_says_of_the_whole(record):
+    model = build(causal=True)
+    inputs = model.preprocessor(record).modalities
+    whole = model.predict_beats(inputs)
+    for count in (1, 20, 40, 63, 200, 273):
+        so_far = {name: values[:count] for name, values in inputs.items()}
+        assert_close(model.predict_beats(so_far), whole[:count], 1e-6)
+
+
 @pytest.mark.parametrize("fusion", ["lmf", "tfn", "mult", "cross_attention"])
 def test_every_beat_by_any_fusion(record, fusion):
     """The name is all that changes; a beat that lacks a modality is judged too."""
