@@ -1,6 +1,5 @@
 """What may happen to the inputs of a model: noise, gaps, delays."""
 
-import math
 import numbers
 
 import numpy as np
@@ -22,7 +21,7 @@ def checked_levels(kind, levels):
     """Levels as sorted numbers, each once; of noise, from weak to strong."""
     levels = [levels] if isinstance(levels, numbers.Number) else list(levels)
     expected, fits = {
-        "noise": ("finite numbers, decibels", lambda v: math.isfinite(v)),
+        "noise": ("decibels from -300 to 300", lambda v: abs(v) <= 300),
         "missing": ("shares from 0 to 1", lambda v: 0 <= v <= 1),
         "misalignment": (
             "whole numbers of steps or rows",

@@ -3,6 +3,8 @@
 import numpy as np
 
 FEWEST = 100
+# Squares of what is larger are infinite.
+LARGEST = 1e150
 
 
 def feature_table(features, name):
@@ -27,10 +29,12 @@ def feature_table(features, name):
             f"Received: shape {np.shape(features)}. Reshape images or heads to one "
             "axis of features."
         )
-    if not np.isfinite(table).all():
+    known = np.abs(table) < LARGEST
+    if not known.all():
         raise ValueError(
-            f"{name} must be finite. Received: {int((~np.isfinite(table)).sum())} "
-            "values of its table that are not. Leave samples out that lack a modality."
+            f"{name} must be finite. Received: {int((~known).sum())} values of its "
+            "table that are not, or beyond 1e150. Leave samples out that lack a "
+            "modality."
         )
     return table
 

@@ -19,6 +19,12 @@ def checked_inputs(models, x, y):
         )
     if not models:
         raise ValueError("`model` must be a model or a dict of them. Received: {}")
+    for name, model in models.items():
+        if not hasattr(model, "predict"):
+            raise ValueError(
+                "`model` must be a Keras model, or a dict, a name to a model. "
+                f"Received: {type(model).__name__} for {name!r}"
+            )
     x = {name: np.asarray(values) for name, values in x.items()}
     y = np.asarray(y)
     for name, values in x.items():
@@ -61,7 +67,7 @@ def planned(x, disturbances, modalities, along):
     elif isinstance(disturbances, str):
         asked = {disturbances: None}
     elif not isinstance(disturbances, dict):
-        asked = dict.fromkeys(disturbances)
+        asked = dict.fromkeys(disturbances if np.iterable(disturbances) else ())
     unknown = [kind for kind in asked if kind not in LEVELS]
     if unknown or not asked:
         raise ValueError(
@@ -92,8 +98,11 @@ def planned(x, disturbances, modalities, along):
 
 
 def _groups(x, modalities):
-    names = [modalities] if isinstance(modalities, str) else list(modalities)
-    groups = [(name,) if isinstance(name, str) else tuple(name) for name in names]
+    one = isinstance(modalities, str) or not np.iterable(modalities)
+    names = [modalities] if one else list(modalities)
+    groups = [
+        tuple(name) if isinstance(name, (list, tuple)) else (name,) for name in names
+    ]
     if not groups or not all(g and set(g) <= set(x) for g in groups):
         raise ValueError(
             f"`modalities` must hold some of {list(x)}, or tuples of them. "

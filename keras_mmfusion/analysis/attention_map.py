@@ -1,5 +1,6 @@
 """What a fusion attends to, as numbers and as a picture."""
 
+import numbers
 import re
 
 import numpy as np
@@ -59,18 +60,26 @@ def attention_map(model, x, sample=0, head=None, only=None):
         Ours; no equation of the papers.
     """
     make_figure = figure_class()
+    if not hasattr(model, "attention_scores"):
+        raise ValueError(
+            "`model` must be a FusionClassifier, BeatClassifier or BeatEnsemble. "
+            f"Received: {type(model).__name__}"
+        )
     scores = model.attention_scores(x)
-    names = list(scores) if only is None else list(only)
+    only = [only] if isinstance(only, str) else only
+    names = list(scores if only is None else only)
     unknown = [name for name in names if name not in scores]
     if unknown or not names:
         raise ValueError(f"`only` must hold some of {list(scores)}. Received: {only}")
     samples, heads = scores[names[0]].shape[:2]
-    if not 0 <= sample < samples:
-        raise ValueError(
-            f"`sample` must be from 0 to {samples - 1}. Received: sample={sample}"
-        )
-    if head is not None and not 0 <= head < heads:
-        raise ValueError(f"`head` must be from 0 to {heads - 1}. Received: head={head}")
+    for name, number, count in (("sample", sample, samples), ("head", head, heads)):
+        if number is None and name == "head":
+            continue
+        whole = isinstance(number, numbers.Integral) and not isinstance(number, bool)
+        if not whole or not 0 <= number < count:
+            raise ValueError(
+                f"`{name}` must be from 0 to {count - 1}. Received: {name}={number!r}"
+            )
     drawn = {}
     for name in names:
         weights = np.asarray(scores[name][sample], "float32")

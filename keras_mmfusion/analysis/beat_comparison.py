@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_mmfusion.datasets._checked_record import checked_record
 from keras_mmfusion.datasets.ecg_record import RecordError
 from keras_mmfusion.datasets.mitbih import AAMI_CLASSES, AAMI_SYMBOLS, aami_labels
 from keras_mmfusion.metrics import NO_BEAT, beat_metrics, match_beats
@@ -70,6 +71,22 @@ def compare(record, labels, name=None):
     comparison.metrics().f1
     ```
     """
+    record = checked_record(record)
+    if record.beats is None or record.symbols is None:
+        raise RecordError(
+            f"Record {record.name} has no reference beats with symbols. Name their "
+            'annotation file: read_wfdb(path, "atr").'
+        )
+    if len(record.symbols) != len(record.beats):
+        raise RecordError(
+            f"Expected a symbol for each of the {len(record.beats):,} beats of "
+            f"{record.name}. Received: {len(record.symbols):,}."
+        )
+    if not hasattr(labels, "probabilities"):
+        raise ValueError(
+            "`labels` must be BeatLabels, as `predict_record` returns them. "
+            f"Received: {type(labels).__name__}"
+        )
     foreign = [c for c in labels.classes if _aami([c])[0] == _UNKNOWN]
     if foreign:
         raise RecordError(
@@ -120,6 +137,12 @@ def pool(comparisons, name="gross"):
     pool([compare(r, model.predict_record(r)) for r in records]).metrics()
     ```
     """
+    comparisons = [] if isinstance(comparisons, Comparison) else list(comparisons)
+    if not comparisons:
+        raise ValueError(
+            "`comparisons` must be a list of one or more of what `compare` returns. "
+            "Received: none."
+        )
     return Comparison(
         name,
         np.concatenate([c.reference for c in comparisons]),

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_mmfusion._checks import check_positive_number
 from keras_mmfusion.datasets.ecg_record import BEAT_SYMBOLS
+from keras_mmfusion.metrics.beat_metrics import sample_numbers
 
 UNCLASSIFIABLE = "Q"
 ECTOPIC = frozenset("SVFA")
@@ -82,14 +84,31 @@ class BeatLabels:
 
         Returns:
             `BeatLabels`.
+
+        Raises:
+            ValueError: Samples are no ascending whole numbers, or shapes do not fit.
         """
-        samples = np.asarray(samples, dtype="int64").reshape(-1)
+        check_positive_number(fs=fs)
+        classes, leads = tuple(classes), (leads,) if isinstance(leads, str) else leads
+        samples = sample_numbers("samples", np.ravel(samples))
         probabilities = np.array(probabilities, dtype="float32")
-        probabilities = probabilities.reshape(len(samples), len(classes))
+        shape = len(samples), len(classes)
+        if probabilities.size == 0:
+            probabilities = probabilities.reshape(0, len(classes))
+        if probabilities.shape != shape:
+            raise ValueError(
+                f"`probabilities` must be of shape {shape}, {shape[0]} beats of the "
+                f"classes {classes}. Received: shape {probabilities.shape}"
+            )
         if reasons is None:
             reasons = [""] * len(samples)
+        if isinstance(reasons, str) or len(reasons) != len(samples):
+            raise ValueError(
+                f"`reasons` must be a str for each of {len(samples)} beats, empty for "
+                f"usable ones. Received: {reasons!r:.60}"
+            )
         # Object arrays, so that a long reason is not cut to the longest one so far.
-        reasons = np.array(reasons, dtype=object).reshape(-1)
+        reasons = np.array([reason or "" for reason in reasons], dtype=object)
         broken = ~np.isfinite(probabilities).all(axis=1)
         reasons[broken & (reasons == "")] = "no finite probability"
         unusable = reasons != ""
@@ -102,7 +121,7 @@ class BeatLabels:
             samples=samples,
             labels=labels,
             probabilities=probabilities,
-            classes=tuple(classes),
+            classes=classes,
             reasons=reasons.astype(str),
             leads=tuple(leads),
             beat_source=str(beat_source),
@@ -130,7 +149,8 @@ class BeatLabels:
         Returns:
             dict from class to float.
         """
-        hours = max(float(duration), 1e-9) / 3600
+        check_positive_number(duration=duration)
+        hours = float(duration) / 3600
         counts = self.counts()
         return {name: counts[name] / hours for name in self.classes if name in ECTOPIC}
 

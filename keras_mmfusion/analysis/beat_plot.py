@@ -1,9 +1,11 @@
 """Labelled beats on ECG paper."""
 
+import numbers
 from itertools import cycle
 
 import numpy as np
 
+from keras_mmfusion._checks import check_positive_number
 from keras_mmfusion.analysis._ecg_paper import (
     GREY,
     INCH,
@@ -16,6 +18,7 @@ from keras_mmfusion.analysis._ecg_paper import (
     voltage_range,
 )
 from keras_mmfusion.analysis._figure_class import figure_class
+from keras_mmfusion.datasets._checked_record import checked_record
 
 # Okabe and Ito: told apart with every kind of colour vision, and in print.
 COLOURS = {
@@ -93,18 +96,28 @@ def plot_beats(
     ```
     """
     make_figure = figure_class("ecg")
-    if reference is not None and len(reference) != len(labels):
+    record = checked_record(record)
+    if not hasattr(labels, "probabilities"):
         raise ValueError(
-            "Expected one reference label for each beat. Received: "
-            f"{len(reference)} labels for {len(labels)} beats."
+            "`labels` must be BeatLabels, as `predict_record` returns them. "
+            f"Received: {type(labels).__name__}"
         )
+    if reference is not None:
+        reference = np.array(list(reference) if np.iterable(reference) else ())
+        if len(reference) != len(labels):
+            raise ValueError(
+                "Expected one reference label for each beat. Received: "
+                f"{len(reference)} labels for {len(labels)} beats."
+            )
+    check_positive_number(duration=duration)
+    start = start if isinstance(start, numbers.Real) else np.nan
     stop = min(start + duration, record.duration)
     if not 0 <= start < stop:
         raise ValueError(
             f"Expected a window inside the record (0 to {record.duration:.1f} s). "
             f"Received: start={start}, duration={duration}"
         )
-    name = lead or (labels.leads[0] if labels.leads else record.leads[0])
+    name = (*labels.leads, *record.leads)[0] if lead is None else lead
     trace = record.signals[:, record.lead_index(name)]
     low, high, gain = voltage_range(trace, record.fs, start, stop)
     rows = int(np.ceil((stop - start) / _ROW_SECONDS - 1e-9))

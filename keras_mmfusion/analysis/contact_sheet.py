@@ -34,7 +34,7 @@ def contact_sheet(rows, title=None):
         matplotlib `Figure` that belongs to no window; call `savefig`.
 
     Raises:
-        ValueError: There is no row.
+        ValueError: There is no row, one is of another form, or what is no image.
         ImportError: matplotlib is not installed.
 
     Example:
@@ -48,7 +48,15 @@ def contact_sheet(rows, title=None):
     figure.savefig("found.png")
     ```
     """
-    rows = list(rows)
+    try:
+        rows = [
+            (query, [(item, label) for item, label in found]) for query, found in rows
+        ]
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "`rows` must be a list of (query, found), and `found` one of (item, "
+            f"label). Received: {rows!r:.60} ({error})."
+        ) from None
     if not rows:
         raise ValueError("`rows` must hold at least one query. Received: none.")
     make_figure = figure_class()
@@ -73,7 +81,7 @@ def contact_sheet(rows, title=None):
 def _draw(axes, item, label, fonts, bold=False):
     axes.set_title(label, fontsize=7, color="#555555", fontfamily=fonts, pad=3)
     if not isinstance(item, str):
-        axes.imshow(np.asarray(item), interpolation="nearest")
+        axes.imshow(_checked_image(item), interpolation="nearest", cmap="gray")
         return
     lines = textwrap.wrap(item, LETTERS)
     if len(lines) > 6:
@@ -90,6 +98,25 @@ def _draw(axes, item, label, fonts, bold=False):
         transform=axes.transAxes,
         parse_math=False,  # dollars are dollars
     )
+
+
+def _checked_image(item):
+    image = np.asarray(item)
+    colours = image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (3, 4))
+    if not colours or not image.size or image.dtype.kind not in "biuf":
+        raise ValueError(
+            "A query or an item must be a str, or an image (height, width, 3). "
+            f"Received: {type(item).__name__}, as an array of {image.dtype} of shape "
+            f"{image.shape}."
+        )
+    top = 1 if image.dtype.kind in "bf" else 255
+    if not ((image >= 0) & (image <= top)).all():
+        raise ValueError(
+            f"An image of {image.dtype} must hold values from 0 to {top}. Received: "
+            f"{image.min():g} to {image.max():g}. image.astype('uint8') makes colours "
+            "of floats up to 255."
+        )
+    return image.astype("uint8") if top == 255 else image
 
 
 def _installed(names):

@@ -1,10 +1,11 @@
 """How much two modalities correlate, seen through networks that look for it."""
 
+import numbers
 from dataclasses import dataclass
 
 import numpy as np
 
-from keras_mmfusion._checks import check_positive_int
+from keras_mmfusion._checks import check_positive_int, positive_ints
 from keras_mmfusion.analysis._held_out import chosen, history_of, split
 from keras_mmfusion.analysis.estimate_plot import plot_estimates
 
@@ -103,13 +104,15 @@ def deep_correlation(
         Fig. 9. Adam on batches, Cholesky factors and held-out samples are ours.
     """
     check_positive_int(steps=steps, batch_size=batch_size, restarts=restarts)
+    hidden = positive_ints("hidden", hidden) if np.size(hidden) else ()
     rng = np.random.default_rng(seed)
     parts = split(a, b, rng)
     narrower = min(table.shape[1] for table in parts.train)
     most = len(parts.train[0]) // 2
     if components is None:
         components = min(narrower, MOST_COMPONENTS)
-    if not 1 <= components <= most:
+    whole = isinstance(components, numbers.Integral)
+    if not whole or not 1 <= components <= most:
         raise ValueError(
             f"`components` must be from 1 to {most}, half of the samples that train. "
             f"Received: components={components}"

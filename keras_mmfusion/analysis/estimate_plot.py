@@ -45,10 +45,11 @@ def plot_estimates(results):
     Reference:
         MCWSA-CMHA, Fig. 8 and 9.
     """
-    quantities = {result.quantity for result in results.values()}
-    if len(quantities) != 1:
+    values = results.values() if isinstance(results, dict) else ()
+    quantities = {getattr(result, "quantity", "another") for result in values}
+    if len(quantities) != 1 or "another" in quantities:
         raise ValueError(
-            "`results` must hold results of one function, at least one. "
+            "`results` must be a dict of results of one function, at least one. "
             f"Received: {sorted(quantities)}. Draw a figure for each."
         )
     figure = figure_class()(figsize=(6.4, 4.0), dpi=110, layout="constrained")

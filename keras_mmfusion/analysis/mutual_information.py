@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_mmfusion._checks import check_positive_int
+from keras_mmfusion._checks import check_positive_int, positive_ints
 from keras_mmfusion.analysis._held_out import chosen, history_of, split
 from keras_mmfusion.analysis.estimate_plot import plot_estimates
 
@@ -93,6 +93,7 @@ def mutual_information(
         section V-C and Fig. 8. Held-out samples are ours.
     """
     check_positive_int(steps=steps, batch_size=batch_size, restarts=restarts)
+    hidden = positive_ints("hidden", hidden) if np.size(hidden) else ()
     rng = np.random.default_rng(seed)
     parts = split(a, b, rng)
     pairs = [_pairs(*half, SHUFFLES) for half in parts.halves]

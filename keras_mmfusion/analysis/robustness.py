@@ -1,5 +1,6 @@
 """How much a model loses when its inputs are disturbed."""
 
+import numbers
 from dataclasses import dataclass
 
 import numpy as np
@@ -146,6 +147,13 @@ def robustness_curves(
     check_positive_int(repeats=repeats, batch_size=batch_size)
     check_choice(("steps", "rows"), along=along)
     check_choice(("repeat", "missing"), edges=edges)
+    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or seed < 0:
+        raise ValueError(f"`seed` must be 0 or a positive integer. Received: {seed!r}")
+    if metric is not None and not callable(metric):
+        raise ValueError(
+            "`metric` must be a function (y, predictions) -> float, or None for the "
+            f"accuracy. Received: metric={metric!r}"
+        )
     models = dict(model) if isinstance(model, dict) else {"model": model}
     x, y, taken = checked_inputs(models, x, y)
     plan = planned(x, disturbances, modalities, along)
@@ -230,6 +238,13 @@ def accuracy(y, predictions):
         raise ValueError(
             "`y` must hold a class for every prediction, of shape "
             f"{predictions.shape[:-1]}. Received: shape {y.shape}. Or pass a `metric`."
+        )
+    classes = max(predictions.shape[-1], 2)
+    if not np.isin(y, np.arange(classes)).all():
+        raise ValueError(
+            f"`y` must hold classes from 0 to {classes - 1}, as the model gives "
+            f"{predictions.shape[-1]} values. Received: {np.unique(y)[:9].tolist()}. "
+            "Or pass a `metric`."
         )
     if predictions.shape[-1] == 1:
         return np.mean((predictions[..., 0] > 0.5) == y)

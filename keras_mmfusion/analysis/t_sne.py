@@ -1,5 +1,7 @@
 """Where samples lie in the space of features, as a picture and as numbers."""
 
+import numbers
+
 import numpy as np
 
 from keras_mmfusion.analysis._feature_table import feature_table
@@ -95,7 +97,8 @@ def _check(tables, labels, classes, perplexity):
             "`features` must be a dict of arrays with a row for each of `labels`, "
             f"which is (samples,). Received: rows {lengths}, labels {labels.shape}."
         )
-    if not NEIGHBOURS < perplexity < len(labels):
+    number = isinstance(perplexity, numbers.Real)
+    if not number or not NEIGHBOURS < perplexity < len(labels):
         raise ValueError(
             f"`perplexity` must be above {NEIGHBOURS} and below the number of samples, "
             f"{len(labels)}. Received: perplexity={perplexity}"
@@ -107,9 +110,9 @@ def _check(tables, labels, classes, perplexity):
                 f"`{title}` must tell samples apart. Received: the same features for "
                 f"all {len(table)} samples. Leave out what is missing in all of them."
             )
-    numbers = labels.dtype.kind in "biuf" and np.isfinite(labels).all()
+    known = labels.dtype.kind in "biuf" and np.isfinite(labels).all()
     found = np.unique(labels)
-    whole = numbers and found[0] >= 0 and (found == found.astype("int64")).all()
+    whole = known and found[0] >= 0 and (found == found.astype("int64")).all()
     named = len(classes) if classes is not None else np.inf
     if not whole or found[-1] >= named or not 2 <= len(found) < len(labels):
         raise ValueError(

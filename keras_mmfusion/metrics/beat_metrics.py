@@ -173,8 +173,8 @@ def match_beats(reference, detected, fs, tolerance=0.15):
     """
     check_positive_number(fs=fs)
     check_tolerance(tolerance)
-    reference = _samples("reference", reference)
-    detected = _samples("detected", detected)
+    reference = sample_numbers("reference", reference)
+    detected = sample_numbers("detected", detected)
     if not len(reference) or not len(detected):
         return np.empty(0, "int64"), np.empty(0, "int64")
     forward = _nearest(reference, detected)
@@ -185,7 +185,7 @@ def match_beats(reference, detected, fs, tolerance=0.15):
     return paired, forward[paired]
 
 
-def _samples(name, beats):
+def sample_numbers(name, beats):
     """Ascending sample numbers as int64; raise for others, as for seconds."""
     beats = np.asarray(beats)
     numbers = beats.ndim == 1 and (beats.dtype.kind in "iuf" or not beats.size)
