@@ -51,8 +51,16 @@ class CaptionTokenizer:
 
     def __init__(self, tokenizer, max_length=64):
         check_positive_int(max_length=max_length)
-        if isinstance(tokenizer, str):
-            tokenizer = json.loads(tokenizer)
+        try:
+            if isinstance(tokenizer, str):
+                tokenizer = json.loads(tokenizer)
+            json.dumps(tokenizer)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                "`tokenizer` must be a dict or JSON, as the library `tokenizers` "
+                f"writes it. Received: {tokenizer!r:.60} ({error}). `CaptionTokenizer.learn` "
+                "makes one of captions."
+            ) from error
         self.tokenizer = tokenizer
         self.max_length = max_length
         self._ready = None
@@ -138,7 +146,7 @@ class CaptionTokenizer:
 
 def _texts(texts):
     """A list of str that the library takes."""
-    if isinstance(texts, str):
+    if isinstance(texts, (str, bytes)) or not np.iterable(texts):
         raise ValueError(
             f"`texts` must be a list of str. Received: {texts!r}. Put it in a list."
         )

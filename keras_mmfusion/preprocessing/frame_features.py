@@ -1,6 +1,7 @@
 """Frames of a video as the features of an image network."""
 
 import itertools
+import numbers
 from pathlib import Path
 
 import keras
@@ -74,18 +75,33 @@ class FrameFeatures:
         if size is None and None not in taken:
             size = taken
         if size is not None:
-            size = positive_ints("size", tuple(size))
+            size = positive_ints("size", tuple(size) if np.iterable(size) else size)
+            if len(size) != 2:
+                raise ValueError(
+                    f"`size` must be (height, width). Received: size={size}"
+                )
             if any(n not in (None, m) for n, m in zip(taken, size, strict=True)):
                 raise ValueError(
                     f"Expected a size that the network takes, {taken}. Received: "
                     f"size={size}. Leave it out, or build the network for that size."
                 )
+        if preprocess is not None and not callable(preprocess):
+            raise ValueError(
+                "`preprocess` must be a function of an array, such as "
+                "keras.applications.resnet.preprocess_input, or None. "
+                f"Received: preprocess={preprocess!r}"
+            )
         self.backbone = backbone
         self.preprocess = preprocess
         self.size = size
         self.batch_size = batch_size
 
     def __call__(self, frames, progress=None):
+        if not np.iterable(frames):
+            raise ValueError(
+                "Expected frames, an array or an iterable. "
+                f"Received: {type(frames).__name__}"
+            )
         total = len(frames) if hasattr(frames, "__len__") else None
         frames, features, done = iter(frames), [], 0
         while batch := list(itertools.islice(frames, self.batch_size)):
@@ -159,7 +175,11 @@ def read_frames(path, every=1, start=0.0, end=None):
     ```
     """
     check_positive_int(every=every)
-    if start < 0 or (end is not None and end <= start):
+    seconds = all(
+        isinstance(time, numbers.Real) and not np.isnan(time)
+        for time in (start, 0 if end is None else end)
+    )
+    if not seconds or not 0 <= start < (np.inf if end is None else end):
         raise ValueError(
             f"Expected 0 <= start < end, in seconds. Received: start={start}, end={end}"
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_mmfusion._checks import check_positive_int
 from keras_mmfusion.datasets.ecg_record import RecordError
 
 # Beyond this a file is more likely an attack or a mistake than a photograph; Pillow
@@ -47,6 +48,7 @@ def read_picture(path, size):
     ```
     """
     Image, ImageOps = with_pillow()
+    check_positive_int(size=size)
     path = Path(path)
     if not path.is_file():
         raise RecordError(f"No picture at {path}. Check the path and the name.")
@@ -117,11 +119,18 @@ def read_pictures(paths, size, workers=8):
     ```
     """
     with_pillow()
-    if isinstance(paths, (str, os.PathLike)):
+    check_positive_int(size=size, workers=workers)
+    if isinstance(paths, (str, os.PathLike)) or not np.iterable(paths):
         raise ValueError(
             f"Expected a list of paths. Received: {paths!r}. Put it in a list."
         )
     paths = list(paths)
+    other = [path for path in paths if not isinstance(path, (str, os.PathLike))]
+    if other:
+        raise ValueError(
+            f"Expected a list of paths. Received: {other[0]!r:.60} and the like in "
+            f"{len(other)} of {len(paths)}."
+        )
     pictures = np.zeros((len(paths), size, size, 3), "uint8")
 
     def read(row):

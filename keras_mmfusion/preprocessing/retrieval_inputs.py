@@ -48,7 +48,12 @@ class RetrievalPreprocessor:
         check_positive_int(image_size=image_size)
         self.tokenizer = tokenizer
         self.image_size = image_size
-        self.captions = list(captions or [])
+        captions = [] if captions is None else captions
+        if isinstance(captions, str) or not all(isinstance(c, str) for c in captions):
+            raise ValueError(
+                f"`captions` must be a list of str. Received: {captions!r:.60}"
+            )
+        self.captions = [str(caption) for caption in captions]
 
     def images(self, pictures, workers=8):
         """Pictures as uint8 `(pictures, image_size, image_size, 3)`.
@@ -58,9 +63,14 @@ class RetrievalPreprocessor:
                 `(height, width, channels)`.
             workers: int. Files that are read at a time. Defaults to `8`.
         """
-        if isinstance(pictures, (str, os.PathLike)):
+        # A single array would be taken for a list of its rows.
+        shape = np.shape(pictures) if hasattr(pictures, "shape") else ()
+        single = len(shape) == 3 and shape[-1] in (1, 3, 4)
+        listed = np.iterable(pictures) and not isinstance(pictures, str)
+        if single or not listed:
             raise RecordError(
-                f"Expected a list of pictures. Received: {pictures!r}. Put it in one."
+                "Expected a list of pictures. Received: "
+                f"{f'shape {shape}' if single else repr(pictures)}. Put it in one."
             )
         pictures = list(pictures)
         of_files = [isinstance(p, (str, os.PathLike)) for p in pictures]

@@ -67,7 +67,7 @@ class WordVectors:
         self.unknown = unknown
         wanted = None
         if vocabulary is not None:
-            _check_sequence(vocabulary)
+            vocabulary = _checked_words(vocabulary)
             wanted = {_encode(case) for word in vocabulary for case in _cases(word)}
         self._rows, numbers, self.dim = _read(Path(path), wanted)
         self._table = np.frombuffer(numbers, "<f4").reshape(-1, self.dim)
@@ -76,7 +76,7 @@ class WordVectors:
         return len(self._rows)
 
     def __contains__(self, word):
-        return self._row(word) is not None
+        return isinstance(word, str) and self._row(word) is not None
 
     def __call__(self, words):
         """The vectors of a sequence of words.
@@ -89,7 +89,7 @@ class WordVectors:
             with `unknown="skip"`.
 
         Raises:
-            ValueError: A single str.
+            ValueError: A single str, or what is none among the words.
 
         Example:
 
@@ -102,7 +102,7 @@ class WordVectors:
         assert vectors(["No", "never"]).tolist() == [[0, 0.25], [0, 0]]
         ```
         """
-        _check_sequence(words)
+        words = _checked_words(words)
         rows = [self._row(word) for word in words]
         if self.unknown == "skip":
             rows = [row for row in rows if row is not None]
@@ -131,6 +131,11 @@ class WordVectors:
         assert words == ["I", "don't", "know", "twenty", "one"]
         ```
         """
+        if not isinstance(text, str):
+            raise ValueError(
+                f"`text` must be a str. Received: {type(text).__name__}. Call it for "
+                "each text of a list."
+            )
         return _WORD.findall(text.replace("’", "'"))
 
     def _row(self, word):
@@ -147,12 +152,21 @@ def _encode(word):
     return word.encode("utf-8", "surrogateescape")
 
 
-def _check_sequence(words):
-    if isinstance(words, (str, bytes)):
+def _checked_words(words):
+    """A list of str; raises for a text, and for what is no word."""
+    if isinstance(words, (str, bytes)) or not np.iterable(words):
         raise ValueError(
             f"Expected a sequence of words. Received: {words!r}. Call `words(text)` "
             "for those of a text."
         )
+    words = list(words)
+    other = [word for word in words if not isinstance(word, str)]
+    if other:
+        raise ValueError(
+            f"Expected words that are str. Received: {other[0]!r} and the like in "
+            f"{len(other)} of {len(words)}."
+        )
+    return words
 
 
 def _read(path, wanted):
