@@ -58,8 +58,8 @@ class CaptionTokenizer:
         except (TypeError, ValueError) as error:
             raise ValueError(
                 "`tokenizer` must be a dict or JSON, as the library `tokenizers` "
-                f"writes it. Received: {tokenizer!r:.60} ({error}). `CaptionTokenizer.learn` "
-                "makes one of captions."
+                f"writes it. Received: {tokenizer!r:.60} ({error}). "
+                "`CaptionTokenizer.learn` makes one of captions."
             ) from error
         self.tokenizer = tokenizer
         self.max_length = max_length
