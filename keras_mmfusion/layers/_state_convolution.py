@@ -43,7 +43,10 @@ class StateConvolution(keras.layers.Conv2D):
         convolve = convolve_tiles if by == "winograd" else _convolve_patches
         # A tensor: of a variable, TensorFlow's eager gradient would count twice.
         kernel = ops.reshape(self.kernel, self.kernel.shape)
-        return keras.remat(convolve)(inputs, kernel)
+        # That of tiles takes time on TensorFlow, and saves little.
+        if by == "patches" or keras.backend.backend() != "tensorflow":
+            convolve = keras.remat(convolve)
+        return convolve(inputs, kernel)
 
     def _fastest(self, inputs, training):
         backend = keras.backend.backend()

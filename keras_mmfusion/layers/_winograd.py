@@ -70,6 +70,14 @@ def _with_neighbours(x):
 
 def _transform(matrix, x):
     """`matrix` times both leading axes of `x`, as one product."""
-    both = np.kron(matrix, matrix)
+    both = np.kron(matrix, matrix).astype(keras.backend.standardize_dtype(x.dtype))
     x = ops.reshape(x, (both.shape[1], -1))
-    return ops.matmul(ops.convert_to_tensor(both, dtype=x.dtype), x)
+    if keras.backend.backend() != "tensorflow":
+        return ops.matmul(both, x)
+
+    # Loops would keep `x` of every step for the gradient of the constant.
+    @ops.custom_gradient
+    def product(x):
+        return ops.matmul(both, x), lambda upstream: ops.matmul(both.T, upstream)
+
+    return product(x)
