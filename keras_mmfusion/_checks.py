@@ -58,6 +58,22 @@ def check_generator(rng):
         )
 
 
+def check_count(**values):
+    """Raise unless every value is an int of at least 0."""
+    for name, value in values.items():
+        if not isinstance(value, numbers.Integral) or value < 0:
+            raise ValueError(
+                f"`{name}` must be a whole number, 0 for none. "
+                f"Received: {name}={value!r}"
+            )
+
+
+def check_seed(seed):
+    """Raise unless it is an int of at least 0."""
+    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or seed < 0:
+        raise ValueError(f"`seed` must be 0 or a positive integer. Received: {seed!r}")
+
+
 def check_rate(**values):
     """Raise unless every value is in [0, 1)."""
     for name, value in values.items():

@@ -21,7 +21,10 @@ def checked_levels(kind, levels):
     """Levels as sorted numbers, each once; of noise, from weak to strong."""
     levels = [levels] if isinstance(levels, numbers.Number) else list(levels)
     expected, fits = {
-        "noise": ("decibels from -300 to 300", lambda v: abs(v) <= 300),
+        "noise": (
+            "finite numbers, decibels, from -300 to 300",
+            lambda v: abs(v) <= 300,
+        ),
         "missing": ("shares from 0 to 1", lambda v: 0 <= v <= 1),
         "misalignment": (
             "whole numbers of steps or rows",

@@ -1,11 +1,10 @@
 """How much a model loses when its inputs are disturbed."""
 
-import numbers
 from dataclasses import dataclass
 
 import numpy as np
 
-from keras_mmfusion._checks import check_choice, check_positive_int
+from keras_mmfusion._checks import check_choice, check_positive_int, check_seed
 from keras_mmfusion.analysis import _disturbances as disturb
 from keras_mmfusion.analysis._robustness_plan import checked_inputs, planned
 from keras_mmfusion.analysis.robustness_plot import plot_robustness
@@ -147,8 +146,7 @@ def robustness_curves(
     check_positive_int(repeats=repeats, batch_size=batch_size)
     check_choice(("steps", "rows"), along=along)
     check_choice(("repeat", "missing"), edges=edges)
-    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or seed < 0:
-        raise ValueError(f"`seed` must be 0 or a positive integer. Received: {seed!r}")
+    check_seed(seed)
     if metric is not None and not callable(metric):
         raise ValueError(
             "`metric` must be a function (y, predictions) -> float, or None for the "

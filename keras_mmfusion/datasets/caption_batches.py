@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_mmfusion._checks import check_positive_int, check_rate
+from keras_mmfusion._checks import check_positive_int, check_rate, check_seed
 
 
 class CaptionBatches(keras.utils.PyDataset):
@@ -63,14 +63,28 @@ class CaptionBatches(keras.utils.PyDataset):
         super().__init__(**kwargs)
         check_positive_int(batch_size=batch_size)
         check_rate(colour=colour, word_dropout=word_dropout)
+        check_seed(seed)
+        images, texts = np.asarray(images), np.asarray(texts)
         caption_image = np.asarray(caption_image)
+        if images.ndim != 4 or images.dtype != "uint8":
+            raise ValueError(
+                "`images` must be a uint8 array (images, height, width, channels). "
+                f"Received: {images.dtype} of shape {images.shape}."
+            )
+        if texts.ndim != 2 or texts.dtype.kind not in "iu":
+            raise ValueError(
+                "`texts` must be an array (captions, length) of token numbers, as "
+                f"CaptionTokenizer makes it. Received: {texts.dtype} of shape "
+                f"{texts.shape}."
+            )
         whole = np.issubdtype(caption_image.dtype, np.integer)
         rows = np.isin(caption_image, np.arange(len(images))).all()
         if not whole or not rows or caption_image.shape != (len(texts),):
             raise ValueError(
                 f"`caption_image` must hold a row of `images` for each of {len(texts)} "
                 f"texts, integers from 0 to {len(images) - 1}. Received: shape "
-                f"{caption_image.shape} of {caption_image.dtype}, {caption_image[:5]} …"
+                f"{caption_image.shape} of {caption_image.dtype}, "
+                f"{caption_image.reshape(-1)[:5]} …"
             )
         if isinstance(shift, bool) or not isinstance(shift, int) or shift < 0:
             raise ValueError(f"`shift` must be pixels, 0 or more. Received: {shift!r}")

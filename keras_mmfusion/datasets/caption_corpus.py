@@ -70,9 +70,17 @@ class CaptionCorpus:
             images: Sequence of int, each once, or of bool, whether to take each.
 
         Raises:
-            ValueError: An image is taken twice.
+            ValueError: An image is taken twice, or is not there.
         """
-        images = np.arange(len(self))[np.asarray(images, None if len(images) else int)]
+        chosen = np.asarray(images, None if np.size(images) else int)
+        mask = chosen.dtype == bool and chosen.shape == (len(self),)
+        rows = chosen.ndim == 1 and chosen.dtype.kind in "iu"
+        if not mask and not (rows and ((chosen >= 0) & (chosen < len(self))).all()):
+            raise ValueError(
+                f"`images` must be numbers from 0 to {len(self) - 1}, or a mask of "
+                f"{len(self)} images. Received: {images!r:.60}"
+            )
+        images = np.arange(len(self))[chosen]
         numbers, counts = np.unique(images, return_counts=True)
         if (counts > 1).any():
             raise ValueError(

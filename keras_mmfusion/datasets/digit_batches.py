@@ -3,7 +3,13 @@
 import keras
 import numpy as np
 
-from keras_mmfusion._checks import check_choice, check_positive_int, check_snr
+from keras_mmfusion._checks import (
+    check_choice,
+    check_count,
+    check_positive_int,
+    check_seed,
+    check_snr,
+)
 from keras_mmfusion.preprocessing.digit_inputs import DigitPreprocessor
 from keras_mmfusion.preprocessing.spectrogram import mask_spectrogram
 from keras_mmfusion.preprocessing.white_noise import add_white_noise
@@ -77,9 +83,22 @@ class DigitBatches(keras.utils.PyDataset):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        if not hasattr(digits, "pairs"):
+            raise ValueError(
+                "`digits` must be what `load_digits` returns. "
+                f"Received: {type(digits).__name__}"
+            )
         check_choice(list(digits.pairs), split=split)
         check_positive_int(batch_size=batch_size)
-        snr, modalities = dict(snr or {}), tuple(modalities)
+        check_seed(seed)
+        if not isinstance(snr, dict | None):
+            raise ValueError(
+                "`snr` must be a dict, a modality to a ratio, or None for no noise. "
+                f"Received: snr={snr!r}"
+            )
+        one = isinstance(modalities, str) or not np.iterable(modalities)
+        snr, modalities = snr or {}, (modalities,) if one else tuple(modalities)
+        check_count(mask_frequencies=mask_frequencies, mask_times=mask_times)
         if not set(snr) | set(modalities) <= set(MODALITIES) or not modalities:
             raise ValueError(
                 f"Modalities are {list(MODALITIES)}. Received: snr={snr}, "

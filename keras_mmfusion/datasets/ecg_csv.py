@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_mmfusion._checks import check_positive_number
 from keras_mmfusion.datasets._millivolts import LARGEST, MILLIVOLTS
 from keras_mmfusion.datasets.ecg_record import (
     ECGRecord,
@@ -63,6 +64,7 @@ def read_csv(path, fs):
     record.leads  # ("MLII",)
     ```
     """
+    check_positive_number(fs=fs)
     path = Path(path)
     _require_file(path, "file")
     try:

@@ -5,6 +5,7 @@ Forecasting", AAAI 2021; zhouhaoyi/ETDataset, CC BY-ND 4.0.
 """
 
 import csv
+import numbers
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -201,6 +202,7 @@ def split_rows(table, months=None):
 
     Raises:
         RecordError: The table is too short.
+        ValueError: `months` are none, or not above 0.
 
     Example:
 
@@ -215,6 +217,19 @@ def split_rows(table, months=None):
         The borders of the Informer code (Zhou et al., 2021), which later work kept.
     """
     months = MONTHS if months is None else months
+    if not isinstance(table, SeriesTable):
+        raise TypeError(
+            "Expected a SeriesTable, such as `load_ett()`. "
+            f"Received: {type(table).__name__}."
+        )
+    positive = isinstance(months, dict) and all(
+        isinstance(n, numbers.Real) and 0 < n < np.inf for n in months.values()
+    )
+    if not months or not positive:
+        raise ValueError(
+            "`months` must be a dict, the name of a part to its months, above 0. "
+            f"Received: months={months!r}"
+        )
     of_month = 30 * table.steps_per_day
     ends = [round(of_month * n) for n in np.cumsum([0, *months.values()])]
     if ends[-1] > len(table.values):

@@ -4,6 +4,8 @@ Moody and Mark, "The impact of the MIT-BIH Arrhythmia Database", 2001;
 ANSI/AAMI EC57 for the classes; de Chazal et al. 2004 for DS1 and DS2.
 """
 
+import numbers
+
 import numpy as np
 
 from keras_mmfusion.datasets._find import find_folder
@@ -85,7 +87,7 @@ def load_mitbih(records=RECORDS, data_dir=None):
     """Read records of the MIT-BIH Arrhythmia Database with their annotations.
 
     Args:
-        records: Iterable of record names. Defaults to all 48.
+        records: Name of a record, or iterable of names. Defaults to all 48.
         data_dir: See `find_mitbih`.
 
     Returns:
@@ -100,6 +102,7 @@ def load_mitbih(records=RECORDS, data_dir=None):
     records = load_mitbih(DS1)
     ```
     """
+    records = (records,) if isinstance(records, (str, int)) else records
     folder = find_mitbih(data_dir)
     return [_aami_beats(read_wfdb(folder / str(name), "atr")) for name in records]
 
@@ -124,7 +127,17 @@ def random_split(labels, share=0.2, seed=0):
 
     Returns:
         bool array `(beats,)`, True for test beats.
+
+    Raises:
+        ValueError: Labels are no numbers, or the share is none of 0 to 1.
     """
+    labels = np.asarray(labels)
+    part = isinstance(share, numbers.Real) and 0 <= share <= 1
+    if labels.ndim != 1 or labels.dtype.kind not in "iufb" or not part:
+        raise ValueError(
+            "`labels` must be integers (beats,), and `share` from 0 to 1. Received: "
+            f"{labels.dtype} of shape {labels.shape}, share={share!r}"
+        )
     rng = np.random.default_rng(seed)
     test = np.zeros(len(labels), bool)
     for label in np.unique(labels[labels >= 0]):

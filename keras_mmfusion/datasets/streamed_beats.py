@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_mmfusion._checks import check_positive_int
+from keras_mmfusion._checks import check_positive_int, check_seed
 from keras_mmfusion.datasets._beat_cache import BeatCache, default_folder
 from keras_mmfusion.datasets._windowed_order import WindowedOrder
 from keras_mmfusion.datasets.ecg_record import RecordError
@@ -93,7 +93,7 @@ class StreamedBeats(PrefetchedBatches):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        paths = isinstance(records, (str, os.PathLike))
+        paths = isinstance(records, (str, os.PathLike)) or not np.iterable(records)
         records = [] if paths else [Path(record) for record in records]
         if not records:
             raise ValueError(
@@ -108,6 +108,25 @@ class StreamedBeats(PrefetchedBatches):
                 if value is not None
             }
         )
+        check_seed(seed)
+        if not callable(labels):
+            raise ValueError(
+                "`labels` must be a function of beat codes, such as aami_labels. "
+                f"Received: labels={labels!r}"
+            )
+        if modalities is not None:
+            one = isinstance(modalities, str) or not np.iterable(modalities)
+            modalities = () if one else list(dict.fromkeys(modalities))
+            if not modalities:
+                raise ValueError(
+                    "`modalities` must be a list of one or more names, or None for "
+                    "all. Received: none, or no list."
+                )
+        if preprocessor is not None and not hasattr(preprocessor, "describe"):
+            raise ValueError(
+                "`preprocessor` must be a BeatPreprocessor, or None for a new one. "
+                f"Received: {type(preprocessor).__name__}"
+            )
         self.records = records
         self.preprocessor = preprocessor or BeatPreprocessor()
         self.length, self.batch_size = length, batch_size
@@ -116,7 +135,7 @@ class StreamedBeats(PrefetchedBatches):
         self._cache = BeatCache(
             cache_dir or default_folder(),
             self.preprocessor,
-            None if modalities is None else list(modalities),
+            modalities,
             annotator,
         )
         distinct = {path: self._cache.count(path) for path in dict.fromkeys(records)}
@@ -173,7 +192,14 @@ class StreamedBeats(PrefetchedBatches):
         if not valid.all():
             for name in x:
                 x[name][~valid] = np.nan
-        labels = np.asarray(self.labels(beats["symbol"].ravel())).reshape(index.shape)
+        labels = np.asarray(self.labels(beats["symbol"].ravel()))
+        if labels.shape != (index.size,) or labels.dtype.kind not in "iub":
+            raise ValueError(
+                "`labels` must return an integer for each beat, -1 for no class. "
+                f"Received: {labels.dtype} of shape {labels.shape} for {index.size} "
+                "beats."
+            )
+        labels = labels.astype("int64").reshape(index.shape)
         known = valid & (labels >= 0)
         if self.num_classes is not None:
             known &= labels < self.num_classes

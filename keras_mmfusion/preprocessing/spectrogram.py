@@ -1,11 +1,10 @@
 """Spectrograms in numpy, and what is done to them before a model sees them."""
 
-import numbers
-
 import numpy as np
 
 from keras_mmfusion._checks import (
     check_band,
+    check_count,
     check_generator,
     check_positive_int,
     check_positive_number,
@@ -148,12 +147,7 @@ def mask_spectrogram(magnitudes, rng, frequencies=0, times=0):
             "`magnitudes` must be one spectrogram, (steps, bins). Received: an array "
             f"of shape {masked.shape}. Mask those of a batch one by one."
         )
-    for name, bound in (("frequencies", frequencies), ("times", times)):
-        if not isinstance(bound, numbers.Integral) or bound < 0:
-            raise ValueError(
-                f"`{name}` must be a whole number, 0 for none. "
-                f"Received: {name}={bound!r}"
-            )
+    check_count(frequencies=frequencies, times=times)
     for axis, bound in ((1, frequencies), (0, times)):
         if bound:
             size = masked.shape[axis]

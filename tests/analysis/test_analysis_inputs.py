@@ -46,7 +46,7 @@ def curves(**other):
         ({"y": [1, 2] * 3}, r"classes from 0 to 1.*Received: \[1, 2\]"),
         ({"y": [0, -1] * 3}, r"classes from 0 to 1.*Received: \[-1, 0\]"),
         ({"disturbances": 5}, "`disturbances` must be among"),
-        ({"disturbances": {"noise": [1e6]}}, "decibels from -300 to 300"),
+        ({"disturbances": {"noise": [1e6]}}, "decibels, from -300 to 300"),
         ({"modalities": 5}, "`modalities` must hold some of.*Received: 5"),
         ({"modalities": [5]}, r"`modalities` must hold some of.*Received: \[5\]"),
         ({"metric": "accuracy"}, "a function .*metric='accuracy'"),
