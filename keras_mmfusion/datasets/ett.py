@@ -202,7 +202,7 @@ def split_rows(table, months=None):
 
     Raises:
         RecordError: The table is too short.
-        ValueError: `months` are none, or not above 0.
+        ValueError: `months` are none, or below 0.
 
     Example:
 
@@ -222,12 +222,12 @@ def split_rows(table, months=None):
             "Expected a SeriesTable, such as `load_ett()`. "
             f"Received: {type(table).__name__}."
         )
-    positive = isinstance(months, dict) and all(
-        isinstance(n, numbers.Real) and 0 < n < np.inf for n in months.values()
+    numbered = isinstance(months, dict) and all(
+        isinstance(n, numbers.Real) and 0 <= n < np.inf for n in months.values()
     )
-    if not months or not positive:
+    if not months or not numbered:
         raise ValueError(
-            "`months` must be a dict, the name of a part to its months, above 0. "
+            "`months` must be a dict, the name of a part to its months, 0 or more. "
             f"Received: months={months!r}"
         )
     of_month = 30 * table.steps_per_day
