@@ -138,6 +138,15 @@ def with_beats(record, path, source, args, progress=None):
     return record
 
 
+def with_leads(record, columns):
+    """A record of these columns only, in the order in which they were; None is none."""
+    columns = sorted(column for column in columns if column is not None)
+    if len(columns) == len(record.leads):
+        return record
+    leads = tuple(record.leads[column] for column in columns)
+    return replace(record, signals=record.signals[:, columns], leads=leads)
+
+
 def _require_pulse(record, name):
     """Refuse a handful of beats in a long record: damaged, or no list of all beats."""
     minutes = record.duration / 60

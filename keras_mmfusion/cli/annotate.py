@@ -89,21 +89,27 @@ def run(args):
         record = _records.with_beats(
             record, args.record, args.beats, args, progress_bar("Detecting beats")
         )
+        detected = args.beats == _records.DETECT
+        silence = list(_silence(record, args)) if detected else []
+        # The leads that nobody looks at any more may be most of the memory.
+        record = _records.with_leads(
+            record, model.preprocessor.choose_leads(record, args.lead)
+        )
         labels = model.predict_record(
             record, leads=args.lead, progress=progress_bar("Labelling beats")
         )
-        source = "xqrs" if args.beats == _records.DETECT else args.beats
+        source = "xqrs" if detected else args.beats
         labels = replace(labels, beat_source=source)
         labels.to_wfdb(parts[0])
         labels.to_csv(parts[1])
         if args.plot:
             draw(record, labels, parts[2], window)
-    print(summary(record, labels, model, args))
+    print(summary(record, labels, model, args, silence))
     print("Wrote   " + "\n        ".join(str(path) for path in paths))
     return 0
 
 
-def summary(record, labels, model, args):
+def summary(record, labels, model, args, silence=()):
     """What was found, as lines of text."""
     if args.beats == _records.DETECT:
         beats = "detected by XQRS (wfdb)"
@@ -112,7 +118,7 @@ def summary(record, labels, model, args):
     lines = [
         f"Record  {record.name}: {duration_text(record.duration)} at {record.fs:g} Hz",
         f"Beats   {len(labels):,} {beats}",
-        *(_silence(record, args) if args.beats == _records.DETECT else ()),
+        *silence,
         f"Leads   {', '.join(labels.leads)}",
         *_doubtful_units(record, labels.leads),
         f"Model   {_records.preset_name(args)}",

@@ -234,7 +234,8 @@ def _read_signals(wfdb, path, header, verify):
     leads, factors = _lead_names(header), scales(path, header)
     # Neither skewed signals nor differences are read from the middle of a file.
     whole = not header.sig_len or any(header.skew) or "8" in header.fmt
-    parts = [slice(0, None)] if whole else pieces(header.sig_len)
+    parts = pieces(header.sig_len or 0, width=header.n_sig)
+    parts = [slice(0, None)] if whole else parts
     signals, sums = None, np.zeros(len(leads), "int64")
     for part in parts:
         try:

@@ -13,7 +13,7 @@ def unusable(signals, fs):
     """Where samples are missing, or nothing moves for half a second."""
     dark = np.empty(signals.shape, bool)
     reach = max(round(0.25 * fs), 1)
-    for piece in pieces(len(signals)):
+    for piece in pieces(len(signals), width=max(signals.shape[1], 1)):
         first = max(piece.start - reach - 1, 0)
         part = _unusable(signals[first : piece.stop + reach], reach)
         dark[piece] = part[piece.start - first : piece.stop - first]

@@ -159,18 +159,18 @@ def _alignment(record):
     block = max(int(record.fs // 100), 1)
     length = len(record.signals) // block
     signals = record.signals[: length * block]
-    signals = signals.reshape(length, block, -1).mean(axis=1)
+    signals = signals.reshape(length, block, -1)
     fs = record.fs / block
     beats = np.asarray(record.beats, dtype="int64") // block
     beats = beats[(beats >= 0) & (beats < length)]
     if length < fs or not len(beats):
         return float("nan"), 0
-    usable = ~unusable(signals, fs)
     reach = max(round(0.08 * fs), 1)
     shifts = np.rint(np.linspace(-1, 1, 41)[np.arange(41) != 20] * fs).astype("int64")
     best, count = -1.0, 0
-    for signal, fine in zip(signals.T, usable.T, strict=True):
-        chosen = beats[fine[beats]]
+    for lead in range(signals.shape[2]):
+        signal = sum(signals[:, i, lead] for i in range(block)) / block
+        chosen = beats[~unusable(signal[:, None], fs)[beats, 0]]
         if len(chosen) < max(0.2 * len(beats), 1):
             continue
         band = _band(_fill(signal.astype("float64")), fs, 5.0, 20.0)

@@ -91,6 +91,28 @@ def test_a_lost_lead_of_detection_is_told(tmp_path, capsys):
     assert "without a signal" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("beats", ["atr", "detect"])
+def test_leads_that_are_not_used_change_nothing(tmp_path, monkeypatch, beats):
+    record = read_wfdb(EXCERPT, "atr")
+    breath, used = np.zeros_like(record.signals[:, :1]), record.signals
+    signals = np.hstack([breath, used[:, 1:], used[:, ::-1]])
+    leads = ("RESP", "V1", "V5", "MLII")
+    marks = (record.beats, record.symbols)
+    whole = write_record(tmp_path / "a", signals, 360, leads, *marks)
+    part = write_record(tmp_path / "b", used, 360, record.leads, *marks)
+    kept, predict = [], RuleModel.predict_record
+
+    def watch(self, record, **kwargs):
+        kept.append(record.leads)
+        return predict(self, record, **kwargs)
+
+    monkeypatch.setattr(RuleModel, "predict_record", watch)
+    for path in (whole, part):
+        assert cli.main(["annotate", str(path), f"--beats={beats}"]) == 0
+    assert kept == [("V1", "MLII"), ("MLII", "V1")]
+    assert rows(f"{whole}.mmf.csv") == rows(f"{part}.mmf.csv")
+
+
 def test_the_beats_of_a_day_fit_their_column():
     record = read_wfdb(EXCERPT)
     marks = np.tile(np.float32([1, 0, 0, 0]), (123_456, 1))

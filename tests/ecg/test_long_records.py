@@ -9,7 +9,11 @@ from backends import once
 
 from keras_mmfusion import _pieces
 from keras_mmfusion.datasets import ECGRecord, RecordError, read_wfdb
-from keras_mmfusion.preprocessing import BeatPreprocessor, beat_detection
+from keras_mmfusion.preprocessing import (
+    BeatPreprocessor,
+    _interruptions,
+    beat_detection,
+)
 
 wfdb = pytest.importorskip("wfdb")
 pytestmark = once
@@ -135,6 +139,18 @@ def peak(function, *args):
         return tracemalloc.get_traced_memory()[1], result
     finally:
         tracemalloc.stop()
+
+
+def test_memory_of_many_leads(monkeypatch):
+    """A piece of twelve leads is no larger than one of two."""
+    monkeypatch.setattr(_pieces, "PIECE", 1 << 14)
+    record = recording(gaps=False)
+    record = replace(
+        record, signals=np.tile(record.signals, 6), leads=tuple("ABCDEFGHIJKL")
+    )
+    size = record.signals.nbytes
+    assert peak(_interruptions.unusable, record.signals, 360)[0] < size
+    assert peak(beat_detection.check_alignment, record)[0] < size
 
 
 def test_memory_of_a_long_record(tmp_path, monkeypatch):
