@@ -80,6 +80,11 @@ def test_refused(call, message):
         call()
 
 
+def test_noise_of_nothing():
+    with np.errstate(all="raise"):
+        assert pre.add_white_noise([], 1.0, RNG).shape == (0,)
+
+
 @pytest.mark.parametrize("method", ["standard", "minmax"])
 def test_what_is_missing_does_not_scale(method):
     """One NaN made NaN of the whole column, in all that followed."""

@@ -32,8 +32,6 @@ def add_white_noise(signal, snr, rng):
 
     wave = np.sin(np.arange(4000))
     noisy = add_white_noise(wave, 0.5, np.random.default_rng(0))
-    if not signal.size:
-        return signal
     power = np.mean((noisy - wave) ** 2)  # twice that of the wave
     assert 0.9 < power / (2 * np.mean(wave**2)) < 1.1
     ```
@@ -51,6 +49,8 @@ def add_white_noise(signal, snr, rng):
             "Noise goes by the power of all samples, which must be finite. Received: "
             "NaN or infinity among them. Add it before samples are marked as missing."
         )
+    if not signal.size:
+        return signal
     power = np.mean(np.square(signal, dtype="float64"))
     noise = rng.standard_normal(signal.shape, dtype="float32")
     return signal + np.float32(np.sqrt(power / snr)) * noise
