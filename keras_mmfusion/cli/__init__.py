@@ -6,7 +6,7 @@ import sys
 import warnings
 
 from keras_mmfusion._version import __version__
-from keras_mmfusion.cli._stopped import stopping
+from keras_mmfusion.cli._stopped import stopping as _stopping
 
 _DESCRIPTION = """\
 Trained multimodal models for heart beats, digits, tables, pictures and words.
@@ -65,7 +65,7 @@ def main(argv=None):
     try:
         args = _parser().parse_args(argv)
         _prepare_backend(args)
-        with stopping(), warnings.catch_warnings():
+        with _stopping(), warnings.catch_warnings():
             if not sys.warnoptions:
                 # Those of libraries about themselves; ours are printed.
                 warnings.simplefilter("ignore")
