@@ -118,6 +118,15 @@ def test_columns_of_scalers():
         SCALER(VALUES[:, :1], "load")
 
 
+def test_forecasts_made_by_hand():
+    made = TIMES[:3], TABLE.columns
+    assert Forecast("house", *made, VALUES[:3].tolist()).values.shape == (3, 2)
+    with pytest.raises(ValueError, match=r"`values` must be .*\(3, 2\).*\(2, 2\)"):
+        Forecast("house", *made, VALUES[:2])
+    with pytest.raises(ValueError, match=r"`lower` must be .*\(3, 2\).* shape \(\)"):
+        Forecast("house", *made, VALUES[:3], level=0.9)
+
+
 def test_columns_to_draw():
     pytest.importorskip("matplotlib")
     forecast = Forecast("house", TIMES[:3], TABLE.columns, VALUES[:3])

@@ -24,6 +24,9 @@ class Forecast:
         upper: the same of the upper ends, or None.
         level: float, share of the windows to calibrate on that were inside; or None.
 
+    Raises:
+        ValueError: Values, or intervals where there is a level, are of another shape.
+
     Example:
 
     ```python
@@ -43,6 +46,17 @@ class Forecast:
     lower: np.ndarray | None = None
     upper: np.ndarray | None = None
     level: float | None = None
+
+    def __post_init__(self):
+        shape = len(self.times), len(self.columns)
+        names = ("values", "lower", "upper") if self.level is not None else ("values",)
+        for name in names:
+            if np.shape(getattr(self, name)) != shape:
+                raise ValueError(
+                    f"`{name}` must be (times, columns), {shape}. Received: "
+                    f"shape {np.shape(getattr(self, name))}"
+                )
+            object.__setattr__(self, name, np.asarray(getattr(self, name)))
 
     def to_csv(self, path):
         """Write a row a time: `date`, then each column, with its interval if any.
