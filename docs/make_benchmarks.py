@@ -35,6 +35,7 @@ GOALS = (
     ("`GramianAngularField`, beside pyts", "pictures", "GASF", 1 / 5),
     ("`ConvLSTMFusion`, beside `ConvLSTM2D`", "conv_lstm", "image and sound", 1 / 3),
     ("the same, 64 filters", "conv_lstm_paper", "image and sound", 1 / 3),
+    ("the same, batches of 32, 41 steps", "conv_lstm_long", "image and sound", 1 / 3),
 )
 # Twice the steps take twice the memory, or four times; what is below this is linear.
 LINEAR = 2.5
