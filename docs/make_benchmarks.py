@@ -118,6 +118,8 @@ def short(value):
 def goals(results):
     lines = []
     for what, file, name, limit in GOALS:
+        if not results.get(file):
+            continue
         first = next(iter(results[file][0]))
         found = [row for row in results[file] if row[first] == name and row["ratio"]]
         if file.startswith("conv_lstm"):

@@ -2,6 +2,7 @@
 
 import inspect
 import numbers
+import re
 
 import keras
 
@@ -18,10 +19,11 @@ def sample_shapes(inputs):
     """The shapes of samples as tuples; raise for what are none."""
     shapes = {}
     for name, shape in dict(inputs).items():
-        if not isinstance(name, str) or not name or "/" in name:
+        # What TensorFlow takes for the names of the layers around it.
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
             raise ValueError(
-                "A modality needs a name, a str without '/'. "
-                f"Received: {name!r} among the names of `inputs`."
+                "A modality needs a name, a str of letters of English, digits, '_', "
+                f"'-' and '.'. Received: {name!r} among the names of `inputs`."
             )
         sizes = list(shape) if hasattr(shape, "__len__") else []
         whole = (n is None or isinstance(n, numbers.Integral) for n in sizes)

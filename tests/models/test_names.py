@@ -65,7 +65,7 @@ def test_a_name_that_is_taken(make, name):
         make(name)
 
 
-@pytest.mark.parametrize("name", ["encoder", "features", "class", "0", "a b", "é.x"])
+@pytest.mark.parametrize("name", ["encoder", "features", "class", "0", "_a-b.x"])
 def test_other_names(name):
     for make in (classifier, forecaster, autoencoder):
         model = make(name)
@@ -74,10 +74,10 @@ def test_other_names(name):
         assert set(model.modality_features(x)) == set(model.modalities)
 
 
-@pytest.mark.parametrize("name", ["", "a/b", 0, None, ("a", "b")])
+@pytest.mark.parametrize("name", ["", "a/b", "a b", "é", 0, None, ("a", "b")])
 def test_what_is_no_name(name):
     for make in (classifier, forecaster):
-        with pytest.raises(ValueError, match=r"a str without '/'. Received"):
+        with pytest.raises(ValueError, match=r"a str of letters .* Received"):
             make(name)
 
 
