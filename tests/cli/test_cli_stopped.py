@@ -16,6 +16,13 @@ from keras_mmfusion.cli._outputs import staged
 from keras_mmfusion.export import _place
 
 pytestmark = once
+# As a terminal starts it: under `nohup` or in the background, signals are ignored.
+STARTED = """
+import signal
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""
 STOPPED = """
 import os, sys, time
 from keras_mmfusion import cli
@@ -33,7 +40,7 @@ cli.main(["annotate", "100", "--output-dir", sys.argv[1]])
 
 
 def stopped(folder, number, before=""):
-    code = before + STOPPED.format(signal=int(number))
+    code = STARTED + before + STOPPED.format(signal=int(number))
     command = [sys.executable, "-c", code, str(folder)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
@@ -49,7 +56,7 @@ def test_a_command_that_is_stopped(tmp_path, number):
 
 def test_a_signal_that_is_ignored(tmp_path):
     """As under `nohup`."""
-    ignore = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+    ignore = "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
     end = "import time; time.sleep = lambda seconds: None\n"
     assert stopped(tmp_path, signal.SIGHUP, ignore + end).returncode == 0
     assert (tmp_path / "new" / "labels.mmf").read_text() == "half"
