@@ -13,7 +13,9 @@ reference. `forward` is `predict_on_batch`, `step` is `train_on_batch` with grad
 descent. `first_s` is the processor time of the first call, which compiles. Of each
 number of `--steps` after the first, only our loop is measured, to see what grows.
 `--models` leaves out the others, since at the paper's sizes a process may hold
-gigabytes, or take too long; without `ConvLSTM2D`, nothing is compared.
+gigabytes, or take too long; without `ConvLSTM2D`, nothing is compared. With
+`"ConvLSTMFusion, winograd"`, `patches` or `direct`, ours computes the convolution of
+the state in that way whatever is fast.
 """
 
 import argparse
@@ -38,6 +40,10 @@ EVERYONE = {
     "ConvLSTMFusion, unrolled": ("ours", True),
     "ConvLSTM2D, unrolled": ("keras", True),
 }
+# Ours again, with the convolution of the state computed in one way.
+WAYS = {
+    f"ConvLSTMFusion, {by}": (by, False) for by in ("direct", "patches", "winograd")
+}
 FIELDS = ["inputs", "backend", "model", "steps", "call", "clock"]
 FIELDS += ["ms", "ms_min", "ms_max", "first_s", "memory_mb", "parameters"]
 FIELDS += ["reference", "reference_ms", "ratio", "ratio_min", "ratio_max"]
@@ -52,14 +58,15 @@ def main():
     for name in ("batch", "filters"):
         parser.add_argument(f"--{name}", type=int, default=SIZES[name])
     parser.add_argument("--steps", type=int, nargs="+", default=SIZES["steps"])
-    parser.add_argument("--models", nargs="+", choices=EVERYONE, default=list(EVERYONE))
+    models = {**EVERYONE, **WAYS}
+    parser.add_argument("--models", nargs="+", choices=models, default=list(EVERYONE))
     parser.add_argument("--calls", nargs="+", choices=CALLS, default=CALLS)
     args = parser.parse_args()
     if args.here:
         return serve(**json.loads(args.here))
     sizes = SIZES | {n: getattr(args, n) for n in ("batch", "filters", "steps")}
     sizes, count = (SMOKE, 2) if args.smoke else (sizes, args.turns)
-    everyone = [who for name, who in EVERYONE.items() if name in args.models]
+    everyone = [who for name, who in models.items() if name in args.models]
     table = turns.writer(FIELDS)
     for inputs in args.inputs:
         for backend in args.backends:
@@ -111,7 +118,7 @@ def measure(everyone, case, backend, count, args):
 
 
 def name_of(*who):
-    return next(name for name, known in EVERYONE.items() if known == who)
+    return next(name for name, known in {**EVERYONE, **WAYS}.items() if known == who)
 
 
 def about(worker, memory, first, prefix=""):
@@ -130,8 +137,11 @@ def serve(who, unroll, inputs, sizes):
         import torch
 
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    make = our_model if who == "ours" else keras_model
-    model, x = make(INPUTS[inputs], unroll, **sizes)
+    if who == "keras":
+        model, x = keras_model(INPUTS[inputs], unroll, **sizes)
+    else:
+        by = "auto" if who == "ours" else who
+        model, x = our_model(INPUTS[inputs], unroll, by, **sizes)
     model.compile(keras.optimizers.SGD(0.01), "mse")
     target = np.zeros((sizes["batch"], *model.output_shape[1:]), "float32")
     calls = {
@@ -160,7 +170,7 @@ def data(hears, batch, steps, size, bins, filters):
     return (image if hears else frames), sound, weights
 
 
-def our_model(hears, unroll, filters, **sizes):
+def our_model(hears, unroll, by, filters, **sizes):
     import keras
 
     from keras_mmfusion.layers import ConvLSTMFusion
@@ -168,7 +178,7 @@ def our_model(hears, unroll, filters, **sizes):
     image, sound, weights = data(hears, filters=filters, **sizes)
     x = [image, sound] if hears else image
     inputs = keras.tree.map_structure(lambda array: keras.Input(array.shape[1:]), x)
-    layer = ConvLSTMFusion(filters, unroll=unroll)
+    layer = ConvLSTMFusion(filters, unroll=unroll, state_convolution=by)
     model = keras.Model(inputs, layer(inputs if hears else [inputs, None]))
     cell = layer.cell
     cell.frame_projection.set_weights([weights["frame"], weights["bias"]])

@@ -18,9 +18,9 @@ class StateConvolution(keras.layers.Conv2D):
     a kernel as outside of one. There the neighbourhoods are laid out
     (`"patches"`) and multiplied with the kernel, or, with enough filters, the
     products of `"winograd"` are made, which are fewer and pay without XLA too. What
-    they need is made again for the gradient instead of being kept for every step.
-    Where no gradient is wanted, and anywhere else, `"direct"` convolutions are used,
-    which are exported as what they are.
+    they need is made again for the gradient instead of being kept for every step,
+    but for tiles on TensorFlow. Where no gradient is wanted, and anywhere else,
+    `"direct"` convolutions are used, which are exported as what they are.
     """
 
     def __init__(self, filters, kernel_size, by="auto", **kwargs):
@@ -43,7 +43,7 @@ class StateConvolution(keras.layers.Conv2D):
         convolve = convolve_tiles if by == "winograd" else _convolve_patches
         # A tensor: of a variable, TensorFlow's eager gradient would count twice.
         kernel = ops.reshape(self.kernel, self.kernel.shape)
-        # That of tiles takes time on TensorFlow, and saves little.
+        # TensorFlow would make the products of tiles again, too, not the tiles alone.
         if by == "patches" or keras.backend.backend() != "tensorflow":
             convolve = keras.remat(convolve)
         return convolve(inputs, kernel)
