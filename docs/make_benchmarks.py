@@ -24,7 +24,7 @@ FILES = ("fusions", "cascade", "pictures", "attention_memory", "conv_lstm")
 FILES += ("forecasting", "parameters", "search")
 # Of these, the chart shows nothing; a file that is not there was not measured yet.
 TABLES = ("streaming", "gpu", "conv_lstm_paper", "conv_lstm_long", "label_database")
-TABLES += ("import_time",)
+TABLES += ("import_time", "kept_memory")
 ENDS = ("_min", "", "_max")
 # Processor time, since wall time tells what else the machine was doing.
 CLOCK = "cpu"
@@ -103,6 +103,7 @@ def page(text, results):
         "conv_lstm_long": conv_lstm(results["conv_lstm_long"]),
         "label_database": speed_tables.labelling(results["label_database"]),
         "import_time": speed_tables.importing(results["import_time"]),
+        "kept_memory": speed_tables.kept_memory(results["kept_memory"]),
     }
     for name, content in blocks.items():
         text = replace_block(text, name, content)

@@ -56,6 +56,21 @@ def importing(rows):
     return table(["backend", "import", "median", "least", "most"], cells)
 
 
+def kept_memory(rows):
+    """A step that keeps memory beside one that does not, and the pages they map."""
+    if not rows:
+        return NOT_YET
+    cells = []
+    for row in rows:
+        ends = (_two(row["ratio_min"]), _two(row["ratio_max"]))
+        times = (f"{_two(row[key])} ms" for key in ("reference_ms", "ms"))
+        pages = (f"{int(row[key]):,}" for key in ("reference_faults", "faults"))
+        ratio = f"{_two(row['ratio'])} ({'–'.join(ends)})"
+        cells.append([f"`{row['model']}`", *times, ratio, *pages])
+    head = ["layer", "given back", "kept", "ratio", "pages, given back", "pages, kept"]
+    return table(head, cells)
+
+
 def gpu(rows):
     """Milliseconds of a case and call, and its shares of the ceilings."""
     if not rows:

@@ -1,10 +1,11 @@
-"""What a training on a GPU wants, the same in every recipe."""
+"""What makes a training fast, the same in every recipe."""
 
 import os
 from pathlib import Path
 
 import keras
 
+from keras_mmfusion._kept_memory import keep_freed_memory
 from keras_mmfusion.datasets.prefetched_batches import PrefetchedBatches
 
 
@@ -40,6 +41,7 @@ def add_arguments(parser, workers=True):
 def set_up(args):
     """What has to be set before a model is built."""
     keras.config.set_dtype_policy(args.precision)
+    keep_freed_memory()
     kept = os.environ.get("JAX_COMPILATION_CACHE_DIR")
     if keras.backend.backend() == "jax" and args.compile_cache and kept is None:
         import jax

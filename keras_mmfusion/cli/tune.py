@@ -134,10 +134,12 @@ def run(args):
 
 def _run(args, ranges):
     # They bring Keras and Keras Tuner.
+    from keras_mmfusion._kept_memory import keep_freed_memory
     from keras_mmfusion.cli import _tune_state as state
     from keras_mmfusion.cli._tune_search import Search
 
     state.check_output(args.output)
+    keep_freed_memory()
     data = _tune_data.read(args.data, args.preset_like, args.records)
     part = "KERASTUNER_ORACLE_IP" in os.environ
     try:

@@ -1,6 +1,9 @@
 """What recipes share for speed: options, compiled programs, batches made ahead."""
 
 import argparse
+import os
+import platform
+import subprocess
 import sys
 
 import keras
@@ -8,6 +11,8 @@ import numpy as np
 import pytest
 from backends import once, only_on
 from recipe_modules import RECIPES, recipe_modules
+
+from keras_mmfusion._kept_memory import keep_freed_memory
 
 sys.path.append(str(RECIPES))
 import speed
@@ -51,6 +56,35 @@ def test_compiled_programs_are_kept(tmp_path, monkeypatch):
         assert jax.config.jax_compilation_cache_dir == kept
     finally:
         jax.config.update("jax_compilation_cache_dir", before)
+
+
+LOOK = """
+import resource
+import numpy as np
+import keras
+from keras_mmfusion._kept_memory import keep_freed_memory
+
+assert keep_freed_memory()
+x = np.ones((500, 3000), "float32")
+model = keras.Sequential([keras.layers.Dense(3000, "relu") for _ in range(4)])
+model.compile("sgd", "mse")
+for _ in range(3):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    model.train_on_batch(x, x)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@only_on("jax")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc")
+def test_memory_is_kept_unless_the_environment_says_how(monkeypatch):
+    known = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
+    command = [sys.executable, "-c", LOOK]
+    ran = subprocess.run(command, env=known, check=True, capture_output=True, text=True)
+    # Four gradients of 36 MB, which are 35,000 pages of 4 KiB.
+    assert int(ran.stdout.split()[-1]) < 2_000
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "2")
+    assert not keep_freed_memory()
 
 
 @once
