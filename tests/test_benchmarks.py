@@ -16,8 +16,10 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
-from backends import once
+from backends import once, only_on
 from import_pyts import import_pyts
+
+from keras_mmfusion import _kept_memory
 
 ROOT = Path(__file__).resolve().parents[1]
 BACKEND = keras.backend.backend()
@@ -196,6 +198,19 @@ def test_search(printed):
     assert all(bool(row["ratio"]) == (row["backend"] == "numpy") for row in rows)
 
 
+@only_on("jax")
+def test_kept_memory(printed, monkeypatch):
+    kept = []
+    monkeypatch.setattr(_kept_memory, "keep_freed_memory", lambda: kept.append(1))
+    rows = printed("kept_memory")
+    found = [(row["model"], row["clock"]) for row in rows]
+    models = ("MulTFusion", "ConvLSTMFusion")
+    assert found == [(name, clock) for name in models for clock in ("wall", "cpu")]
+    assert len(kept) == 2
+    for row in rows:
+        assert float(row["ratio"]) > 0 and int(row["faults"]) >= 0
+
+
 @once
 def test_parameters():
     """The table names all fusions, and its numbers are those of the models."""
@@ -258,9 +273,9 @@ def test_pictures(printed):
 def test_conv_lstm(printed):
     """Each is seen to give the numbers of the reference, or the script ends."""
     rows = printed("conv_lstm", "--inputs", "image and sound")
-    names = ("ConvLSTMFusion", "ConvLSTMFusion, unrolled", "ConvLSTM2D, unrolled")
+    names = ("ConvLSTM2D, unrolled", "ConvLSTMFusion", "ConvLSTMFusion, unrolled")
     measured = [("3", call, name) for call in ("forward", "step") for name in names]
-    measured += [("4", call, names[0]) for call in ("forward", "step")]
+    measured += [("4", call, "ConvLSTMFusion") for call in ("forward", "step")]
     assert [
         (r["inputs"], r["steps"], r["call"], r["model"], r["clock"]) for r in rows
     ] == [
@@ -278,6 +293,10 @@ def test_conv_lstm(printed):
         # A kernel of 3 x 3 for each bin, where the layer has one weight.
         more = int(row["reference_parameters"]) - int(row["parameters"])
         assert more == (8 * 5 * 4 * 2 if "Fusion" in row["model"] else 0)
+    only = ("--inputs", "frames alone", "--calls", "forward", "--models")
+    rows = printed("conv_lstm", *only, "ConvLSTM2D, unrolled", "ConvLSTMFusion")
+    compared = [(row["model"], row["reference"]) for row in rows if row["steps"] == "3"]
+    assert compared == [("ConvLSTMFusion", "ConvLSTM2D, unrolled")] * 2
 
 
 @once
