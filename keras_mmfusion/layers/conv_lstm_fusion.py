@@ -185,7 +185,9 @@ class ConvLSTMFusion(ConvLSTMBase):
 
     # The computation.
 
-    def call(self, inputs, initial_state=None, mask=None, inputs_mask=None):
+    def call(
+        self, inputs, initial_state=None, mask=None, inputs_mask=None, training=None
+    ):
         frames, vectors = check_shapes(shapes_of(inputs))
         self.cell.check_shapes([one_step(frames, 4), one_step(vectors, 2)])
         if initial_state is not None:
@@ -199,7 +201,7 @@ class ConvLSTMFusion(ConvLSTMBase):
             x if m is None else zero_where_masked(x, m)
             for x, m in zip(inputs, masks, strict=True)
         )
-        loop, sequence = self._prepare(frames, vectors)
+        loop, sequence = self._prepare(frames, vectors, training)
         outputs, state = self._go(loop, self._in_order(sequence), valid, initial_state)
         shape = self.cell.state_shape
         state = [ops.reshape(s, (-1, *shape)) for s in state]
@@ -246,7 +248,7 @@ class ConvLSTMFusion(ConvLSTMBase):
     def _in_order(self, x):
         return x if x is None or not self.go_backwards else ops.flip(x, axis=1)
 
-    def _prepare(self, frames, vectors):
+    def _prepare(self, frames, vectors, training):
         """The loop, and the flat sequence of gates it goes over.
 
         `keras.layers.RNN` takes one sequence, and masks of states that are flat. As
@@ -264,16 +266,18 @@ class ConvLSTMFusion(ConvLSTMBase):
             # Sequences of one step.
             static, frames = False, frames[:, None]
         gates = self._project_frames(frames)
+        written_out = bool(self.unroll and training)
         if static:
             sequence = self.cell.vector_projection(vectors)
-            return FlatLoop(self.cell, gates), sequence
+            return FlatLoop(self.cell, gates, written_out), sequence
         if vectors is not None:
             added = self.cell.project_vector(vectors)
             gates = gates + (added if len(vectors.shape) == 3 else added[:, None])
         steps = gates.shape[1]
         steps = ops.shape(gates)[1] if steps is None else steps
         width = gates.shape[2] * gates.shape[3] * gates.shape[4]
-        return FlatLoop(self.cell), ops.reshape(gates, (-1, steps, width))
+        loop = FlatLoop(self.cell, written_out=written_out)
+        return loop, ops.reshape(gates, (-1, steps, width))
 
     def _project_frames(self, frames):
         if len(frames.shape) == 4:
