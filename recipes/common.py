@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_mmfusion.datasets import RecordError
+
 ZOO = Path(__file__).parents[1] / "zoo"
 FIELDS = ["protocol", "model", "preset", "metric", "mean", "sd", "n", "released"]
 
@@ -22,6 +24,37 @@ def commit():
     git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
     found = subprocess.run(git, capture_output=True, text=True, check=False)
     return found.stdout.strip() or "unknown"
+
+
+def as_command(main):
+    """End the process as a command: what the user can mend is one line.
+
+    Args:
+        main: Function of a script. What it returns is the exit code, if it is an int.
+    """
+    try:
+        code = main()
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
+        code = 130
+    except (RecordError, OSError) as error:
+        sys.exit(f"error: {' '.join(str(error).split())}")
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def check_runs(folders, pattern="*/seed*/run.json", first="train.py"):
+    """Refuse to go on where there is nothing to score or to release.
+
+    Args:
+        folders: List of `Path`; a run in one of them is enough.
+        pattern: str. The files that a run has below them.
+        first: str. The scripts that make these.
+    """
+    if not any(any(Path(folder).glob(pattern)) for folder in folders):
+        raise SystemExit(
+            f"error: there must be runs in {' or '.join(map(str, folders))}. Received: "
+            f"none. First: {first}, with the same --output and data."
+        )
 
 
 def changed(args, usual, *names):

@@ -107,4 +107,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    common.as_command(main)

@@ -9,6 +9,7 @@ is kept beside its weights, so that a second call scores nothing anew.
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import data
@@ -19,6 +20,9 @@ from train import NETWORKS, build, seen_by
 
 from keras_mmfusion.datasets import digits as dataset
 from keras_mmfusion.datasets.digit_batches import MODALITIES
+
+sys.path.append(str(Path(__file__).parents[1]))
+import common
 
 TEST_SEED = 2000
 
@@ -137,4 +141,4 @@ def parse_arguments(argv=None):
 
 
 if __name__ == "__main__":
-    main()
+    common.as_command(main)

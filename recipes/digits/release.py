@@ -251,4 +251,4 @@ def write_rows(zoo, protocol, noise, metrics, output):
 
 
 if __name__ == "__main__":
-    main()
+    common.as_command(main)

@@ -184,4 +184,4 @@ def parse_arguments(argv=None):
 
 
 if __name__ == "__main__":
-    main()
+    common.as_command(main)

@@ -8,6 +8,8 @@ does not say which F1 it has. Chosen is by validation, never here.
 """
 
 import argparse
+import sys
+from pathlib import Path
 
 import features
 import numpy as np
@@ -17,6 +19,9 @@ from keras_mmfusion.analysis import plot_confusion
 from keras_mmfusion.datasets.emotion_corpus import EMOTIONS
 from keras_mmfusion.metrics import emotion_metrics
 from keras_mmfusion.models import FUSIONS
+
+sys.path.append(str(Path(__file__).parents[1]))
+import common
 
 # Table II of the paper: unweighted accuracy in per cent, and F1.
 PAPER = {
@@ -82,6 +87,7 @@ def main(argv=None):
         "--any-counts", action="store_true", help="accept a part of the corpus"
     )
     args = parser.parse_args(argv)
+    common.check_runs([Path(args.output, args.corpus, args.folds)], "*/fold*/test.npz")
     options = {"expected_counts": None} if args.any_counts else {}
     labels = features.load_corpus(args.corpus, args.data, **options).labels
     found = table(args, labels)
@@ -147,4 +153,4 @@ def _cell(scores, paper, fusion, column):
 
 
 if __name__ == "__main__":
-    main()
+    common.as_command(main)

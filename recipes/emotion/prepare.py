@@ -13,6 +13,7 @@ import features
 import numpy as np
 
 sys.path.append(str(Path(__file__).parents[1]))
+import common
 import resuming
 
 
@@ -56,4 +57,4 @@ def file_of(output, corpus):
 
 
 if __name__ == "__main__":
-    main()
+    common.as_command(main)

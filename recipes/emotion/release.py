@@ -146,4 +146,4 @@ speakers on all sides. We have measured nothing: expect less of new speakers, in
 
 
 if __name__ == "__main__":
-    main()
+    common.as_command(main)

@@ -71,4 +71,4 @@ def table_of(ours, protocol, metadata):
 
 
 if __name__ == "__main__":
-    main()
+    common.as_command(main)

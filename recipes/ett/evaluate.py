@@ -29,8 +29,9 @@ import resuming
 
 def main(argv=None):
     args = parse_arguments(argv)
-    for features in args.features:
-        task = data.load_as(args, features)
+    tasks = [data.load_as(args, features) for features in args.features]
+    common.check_runs([folder_of(args.output, task) for task in tasks])
+    for task in tasks:
         folder = folder_of(args.output, task)
         for run in sorted(file.parent for file in folder.glob("*/seed*/run.json")):
             resuming.check_settings(run, task.settings)
@@ -154,4 +155,4 @@ def parse_arguments(argv=None):
 
 
 if __name__ == "__main__":
-    main()
+    common.as_command(main)

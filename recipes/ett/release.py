@@ -54,6 +54,9 @@ def release(name, args):
     features, model_name = PRESETS[name]
     task = data.load(features, args.csv, args.data, args.lookback)
     folder = Path(args.output, task.table.name, features)
+    common.check_runs(
+        [folder / model_name], "seed*/test.json", "train.py and evaluate.py"
+    )
     trained = scoring.read_facts(folder)
     seeds = trained[model_name]
     seed = min(seeds, key=lambda s: scoring.validation_error(seeds[s]))
@@ -189,4 +192,4 @@ def golden(prepare):
 
 
 if __name__ == "__main__":
-    main()
+    common.as_command(main)

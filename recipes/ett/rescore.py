@@ -10,12 +10,16 @@ decimal. Nothing is chosen by it.
 import argparse
 import dataclasses
 import sys
+from pathlib import Path
 
 import data
 from evaluate import by_protocol
 from train import select
 
 from keras_mmfusion import presets
+
+sys.path.append(str(Path(__file__).parents[1]))
+import common
 
 PRESETS = {"atd_etth1": "M", "stepfusion_etth1": "S"}
 TOLERANCE = 1e-4
@@ -51,4 +55,4 @@ def rescore(name, data_dir=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    common.as_command(main)

@@ -10,12 +10,17 @@ four months to validate on alone cannot tell. The rows to test on are never read
 
 import argparse
 import itertools
+import sys
+from pathlib import Path
 
 import data
 import numpy as np
 
 from keras_mmfusion.metrics import forecast_metrics
 from keras_mmfusion.models import FusionForecaster
+
+sys.path.append(str(Path(__file__).parents[1]))
+import common
 
 QUARTERS = 4
 REVERSIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -89,4 +94,4 @@ def print_table(features, horizons, found):
 
 
 if __name__ == "__main__":
-    main()
+    common.as_command(main)

@@ -17,6 +17,7 @@ import resuming
 import speed
 import study
 import train
+from common import as_command
 
 # Those that no test trains. Compiling is what takes time.
 SMOKE = ("etth1", "emoji")
@@ -86,4 +87,4 @@ def parse_arguments(argv=None):
 
 
 if __name__ == "__main__":
-    main()
+    as_command(main)

@@ -89,4 +89,4 @@ def stage_1_of(metadata):
 
 
 if __name__ == "__main__":
-    main()
+    common.as_command(main)

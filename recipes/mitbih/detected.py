@@ -81,4 +81,4 @@ def detected_scores(model, data_dir=None, records=mitbih.DS2):
 
 
 if __name__ == "__main__":
-    main()
+    common.as_command(main)

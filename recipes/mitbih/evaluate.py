@@ -7,6 +7,7 @@ nothing anew. Models are chosen before, by `validate.py`.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import architecture
@@ -17,6 +18,9 @@ import scoring
 from keras_mmfusion.datasets import mitbih
 from keras_mmfusion.preprocessing import BeatPreprocessor
 
+sys.path.append(str(Path(__file__).parents[1]))
+import common
+
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -24,6 +28,7 @@ def main(argv=None):
     parser.add_argument("--data", help="folder with mitdb/")
     parser.add_argument("--output", default="runs/mitbih")
     args = parser.parse_args(argv)
+    common.check_runs([Path(args.output, args.protocol)])
     rows = []
     for folder in sorted(Path(args.output, args.protocol).iterdir()):
         if architecture.is_specialist(folder.name):
@@ -100,4 +105,4 @@ def load_once(protocol, causal, data_dir):
 
 
 if __name__ == "__main__":
-    main()
+    common.as_command(main)

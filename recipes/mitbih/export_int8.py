@@ -183,4 +183,4 @@ def rounded(value, digits):
 
 
 if __name__ == "__main__":
-    main()
+    common.as_command(main)

@@ -96,4 +96,4 @@ def validate(recordings, priors):
 
 
 if __name__ == "__main__":
-    main()
+    common.as_command(main)

@@ -254,4 +254,4 @@ def write_rows(zoo, protocol, measured, released=None):
 
 
 if __name__ == "__main__":
-    main()
+    common.as_command(main)

@@ -5,6 +5,8 @@ python recipes/mitbih/validate.py
 
 import argparse
 import itertools
+import sys
+from pathlib import Path
 
 import architecture
 import data
@@ -14,6 +16,9 @@ import scoring
 from keras_mmfusion.datasets import mitbih
 from keras_mmfusion.models import BeatConsensus
 from keras_mmfusion.preprocessing import BeatPreprocessor
+
+sys.path.append(str(Path(__file__).parents[1]))
+import common
 
 # What is tried by `--consensus`: weights of the rhythm beside 1 of the waveforms,
 # numbers of neighbours, and their share.
@@ -113,4 +118,4 @@ def compare(output, variant, recordings):
 
 
 if __name__ == "__main__":
-    main()
+    common.as_command(main)

@@ -27,6 +27,7 @@ def main(argv=None):
     parser.add_argument("--data", help="folder with mnist/")
     parser.add_argument("--output", default="runs/mnist_channels")
     args = parser.parse_args(argv)
+    common.check_runs([args.output])
     images = test_triples(args.data)
     for name in architecture.MODELS:
         for run in sorted(Path(args.output, name).glob("seed*/run.json")):
@@ -71,4 +72,4 @@ def print_table(found, count):
 
 
 if __name__ == "__main__":
-    main()
+    common.as_command(main)

@@ -34,6 +34,7 @@ def main(argv=None):
     parser.add_argument("--output", default="runs/mnist_channels")
     parser.add_argument("--zoo", default=str(common.ZOO))
     args = parser.parse_args(argv)
+    common.check_runs([args.output], "*/seed*/test.json", "train.py and evaluate.py")
     found = scoring.read(args.output)
     facts_of = runs(args.output)
     chosen = choose(facts_of)
@@ -135,4 +136,4 @@ def picture(args, images, chosen, seed):
 
 
 if __name__ == "__main__":
-    main()
+    common.as_command(main)

@@ -8,10 +8,14 @@ on the images to validate on. Beside them, chance, and neighbours in colours and
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import data
 import scoring
+
+sys.path.append(str(Path(__file__).parents[1]))
+import common
 
 
 def main(argv=None):
@@ -20,6 +24,7 @@ def main(argv=None):
     parser.add_argument("--data", help="folder with the corpus")
     parser.add_argument("--output", default="runs/retrieval")
     args = parser.parse_args(argv)
+    common.check_runs([Path(args.output, args.corpus)])
     prepare = data.preprocessor(args.corpus, args.data)
     train, test = (
         data.load(args.corpus, split, prepare, args.data) for split in ("train", "test")
@@ -55,4 +60,4 @@ def trained(run, corpus, prepare):
 
 
 if __name__ == "__main__":
-    main()
+    common.as_command(main)

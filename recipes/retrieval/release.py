@@ -53,13 +53,13 @@ def main(argv=None):
 def release(corpus, args):
     """A retriever of emoji, with its weights."""
     name = f"zoomshift_{corpus}"
+    common.check_runs(
+        [Path(args.output, corpus, MODEL)],
+        "seed*/test.json",
+        "train.py and evaluate.py",
+    )
     runs = scoring.read(args.output, corpus, "run.json")
     tested = scoring.read(args.output, corpus)
-    if MODEL not in tested:
-        raise SystemExit(
-            f"Expected scored runs of {MODEL} in {Path(args.output, corpus)}. "
-            "Received: none. First: train.py and evaluate.py"
-        )
     seeds = runs[MODEL]
     seed = max(seeds, key=lambda s: seeds[s]["validation"]["mean_recall"])
     prepare = data.preprocessor(corpus, args.data)
@@ -195,4 +195,4 @@ def untrained():
 
 
 if __name__ == "__main__":
-    main()
+    common.as_command(main)

@@ -1,11 +1,14 @@
 """What every recipe does with the numbers of its seeds."""
 
+import errno
 import warnings
 
 import numpy as np
 import pytest
 from backends import once
 from recipe_modules import recipe_modules
+
+from keras_mmfusion.datasets import RecordError
 
 (common,) = recipe_modules("", "common")
 NAN = float("nan")
@@ -29,3 +32,40 @@ def test_spread_over_seeds(values, mean, sd):
         warnings.simplefilter("error")
         found = common.spread(values)
     np.testing.assert_equal(found, {"mean": mean, "sd": sd, "n": len(values)})
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (RecordError("no table.\nCheck the path."), "error: no table. Check the path."),
+        (OSError(errno.ENOSPC, "Disk full"), r"error: \[Errno 28\] Disk full"),
+        (KeyboardInterrupt(), "^130$"),
+    ],
+)
+def test_what_users_can_mend_is_one_line(error, code):
+    def main():
+        raise error
+
+    with pytest.raises(SystemExit, match=code):
+        common.as_command(main)
+
+
+def test_errors_of_our_own_have_a_traceback():
+    with pytest.raises(ZeroDivisionError):
+        common.as_command(lambda: 1 / 0)
+
+
+@pytest.mark.parametrize(("found", "code"), [(None, 0), (1, 1), ({"ua": 0.5}, 0)])
+def test_exit_code(found, code):
+    with pytest.raises(SystemExit) as ended:
+        common.as_command(lambda: found)
+    assert ended.value.code == code
+
+
+def test_nothing_to_score_is_said(tmp_path):
+    folders = [tmp_path / "M", tmp_path / "S"]
+    with pytest.raises(SystemExit, match=r"runs in .*M or .*S. Received: none. First"):
+        common.check_runs(folders)
+    (tmp_path / "S" / "atd" / "seed0").mkdir(parents=True)
+    (tmp_path / "S" / "atd" / "seed0" / "run.json").touch()
+    common.check_runs(folders)

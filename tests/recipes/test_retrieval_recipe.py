@@ -78,7 +78,9 @@ def test_train_and_evaluate(corpus, small, tmp_path, capsys):
 
 
 def test_release_needs_runs(tmp_path):
-    with pytest.raises(SystemExit, match="Expected scored runs of zoom_shift"):
+    with pytest.raises(
+        SystemExit, match=r"must be runs in .*emoji_en.zoom_shift\. Rec"
+    ):
         release.main(["emoji_en", "--output", str(tmp_path), "--zoo", str(tmp_path)])
     with pytest.raises(SystemExit):
         release.main(["emoji_fr"])
