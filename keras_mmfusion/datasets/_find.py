@@ -12,7 +12,7 @@ def find_folder(name, holds, data_dir, dataset, advice):
     Args:
         name: str. What the folder is called, below any of the three places.
         holds: Function of a folder: whether the data set is in it.
-        data_dir: The folder, or the one above, where it is looked for first; or None.
+        data_dir: The folder, or the one above; or None: it may be in the other two.
         dataset: str. Name of the data set, for the message.
         advice: str. How to get it, likewise.
 
@@ -20,7 +20,10 @@ def find_folder(name, holds, data_dir, dataset, advice):
         RecordError: No such folder; the message lists where it looked.
     """
     home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
-    roots = [data_dir, os.environ.get("KERAS_MMFUSION_DATA"), home / "datasets"]
+    roots = [os.environ.get("KERAS_MMFUSION_DATA"), home / "datasets"]
+    if data_dir:
+        # Not the data of another place, where the name of this one is wrong.
+        roots = [data_dir]
     looked = [
         folder for root in roots if root for folder in (Path(root), Path(root) / name)
     ]
@@ -29,6 +32,7 @@ def find_folder(name, holds, data_dir, dataset, advice):
             return folder
     raise RecordError(
         f"{dataset} was not found. Looked in: "
-        f"{', '.join(str(folder) for folder in looked)}. {advice} and set "
-        f"KERAS_MMFUSION_DATA to the folder above {name}."
+        f"{', '.join(str(folder) for folder in looked)}. {advice} and "
+        f"{'name' if data_dir else 'set KERAS_MMFUSION_DATA to'} the folder above "
+        f"{name}."
     )
