@@ -13,7 +13,10 @@ def add_arguments(parser, workers=True):
     """The options; without those on batches for a recipe that has arrays."""
     home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras").expanduser()
     parser.add_argument(
-        "--precision", default="float32", help="such as mixed_bfloat16, on a GPU"
+        "--precision",
+        choices=("float32", "mixed_bfloat16", "mixed_float16"),
+        default="float32",
+        help="of the computation; weights stay in float32 (default: float32)",
     )
     parser.add_argument(
         "--steps-per-execution",

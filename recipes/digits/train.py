@@ -33,7 +33,7 @@ PARTS = 12
 VALIDATION_SEED = 1000
 
 # Of a training; in its command where they are not the usual ones.
-OPTIONS = ("pairs", "validation", "parts", "batch_size", "learning_rate")
+OPTIONS = ("pairs", "validation", "parts", "batch_size", "learning_rate", "precision")
 
 
 def main(argv=None):

@@ -42,6 +42,7 @@ FOLDS = {
 }
 # Of a training, besides what names its folder.
 OPTIONS = ("width", "epochs", "patience", "batch_size", "learning_rate", "seed")
+OPTIONS += ("precision",)
 
 
 def main(argv=None):

@@ -32,11 +32,16 @@ def run(
     """Train a model, or leave it if it is there already."""
     folder = study.folder_of(output, task.name, name, seed)
     file = folder / "run.json"
+    settings = {
+        "budget": asdict(budget),
+        "precision": keras.config.dtype_policy().name,
+    }
     if file.exists():
-        if json.loads(file.read_text())["budget"] != asdict(budget):
+        facts, usual = json.loads(file.read_text()), {"precision": "float32"}
+        if {**usual, **facts, **settings} != {**usual, **facts}:
             raise SystemExit(
-                f"{folder} was trained with another budget, so that it cannot be "
-                "compared. Move it away, or choose another --output."
+                f"error: {folder} was trained with another budget or --precision, so "
+                "that it cannot be compared. Move it away, or choose another --output."
             )
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -71,7 +76,7 @@ def run(
     )
     facts = {
         "commit": commit(),
-        "budget": asdict(budget),
+        **settings,
         "backend": keras.backend.backend(),
         "keras": keras.__version__,
         "parameters": model.count_params(),

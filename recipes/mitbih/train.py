@@ -37,7 +37,7 @@ ANCHOR_SHARES = {"interpatient": (0.35, 0.3, 0.25, 0.1)}
 STEPS = {"interpatient": 600, "random_nlrav": 4000, "random_aami5": 4000}
 STEPS_PER_EPOCH = 100
 # Of a training, besides what names its folder.
-OPTIONS = ("steps", "batch_size", "learning_rate")
+OPTIONS = ("steps", "batch_size", "learning_rate", "precision")
 
 
 def main(argv=None):

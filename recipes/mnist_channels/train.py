@@ -24,7 +24,7 @@ import speed
 VALIDATION_SEED = 1000
 DEFAULT = ("cascade", "concat", "separate", "separate_wide")
 # Of a training, besides what names its folder.
-OPTIONS = ("epochs", "triples", "batch_size", "learning_rate")
+OPTIONS = ("epochs", "triples", "batch_size", "learning_rate", "precision")
 
 
 def main(argv=None):

@@ -198,6 +198,13 @@ def test_a_killed_run_ends_as_if_it_had_not_been(corpus, tmp_path, monkeypatch):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
     with pytest.raises(SystemExit, match="another budget"):
         train.run(task, "concat", 0, replace(BUDGET, steps=3), tmp_path / "cut", 0)
+    train.run(task, "concat", 0, BUDGET, tmp_path / "cut", 0)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        with pytest.raises(SystemExit, match="another budget or --precision"):
+            train.run(task, "concat", 0, BUDGET, tmp_path / "cut", 0)
+    finally:
+        keras.config.set_dtype_policy("float32")
 
 
 def record(score, disturbed, seconds):

@@ -28,6 +28,8 @@ def test_every_recipe_has_the_options(recipe):
     text = "".join(f.read_text(encoding="utf-8") for f in files if f.exists())
     assert "speed.add_arguments(parser" in text
     assert "speed.set_up(args)" in text
+    # A complete run is not that of another precision.
+    assert '"precision"' in text
     assert "args.steps_per_execution" in text and "steps_per_execution=" in text
     # The arrays of emotion are in memory: there is nothing to make ahead.
     assert ("args.workers" in text) == (recipe != "emotion")
@@ -91,6 +93,8 @@ def test_memory_is_kept_unless_the_environment_says_how(monkeypatch):
 def test_precision():
     speed.set_up(parsed("--precision", "mixed_bfloat16"))
     assert keras.config.dtype_policy().name == "mixed_bfloat16"
+    with pytest.raises(SystemExit):
+        parsed("--precision", "bf16")
 
 
 @once
