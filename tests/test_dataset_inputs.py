@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from backends import once
+from cli_fakes import copy_excerpt
 
 from keras_mmfusion.cli.demo import EXCERPT
-from keras_mmfusion.datasets import mitbih, read_csv
+from keras_mmfusion.datasets import RecordError, mitbih, read_csv, read_wfdb
 from keras_mmfusion.datasets.caption_batches import CaptionBatches
 from keras_mmfusion.datasets.caption_corpus import CaptionCorpus
 from keras_mmfusion.datasets.digit_batches import DigitBatches
@@ -151,3 +152,14 @@ def test_rates_of_tables(fs, tmp_path):
     (tmp_path / "ecg.csv").write_text("time,MLII\n0.000,0.12\n0.004,0.15\n")
     with pytest.raises(ValueError, match="`fs` must be a positive number"):
         read_csv(tmp_path / "ecg.csv", fs)
+
+
+@pytest.mark.parametrize("path", ["", ".", "..", "folder"])
+def test_a_folder_is_no_record(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(RecordError, match=f"such as mitdb/100.*'{path}', a folder"):
+        read_wfdb(path)
+    # One of the same name beside it does no harm.
+    copy_excerpt(tmp_path, "folder")
+    assert read_wfdb("folder").name == "folder"

@@ -32,6 +32,13 @@ def test_a_table_is_read(tmp_path):
     assert table.steps_per_day == 96 and table.step == np.timedelta64(900, "s")
     np.testing.assert_array_equal(table.values, values)
     assert table.times[1] == np.datetime64("2016-07-01T00:15:00")
+    # As other programs write it.
+    text = (tmp_path / "ett" / "ETTm1.csv").read_text().replace(",", '", "')
+    text = "\ufeff" + "\r\n".join(f'"{line}"' for line in text.splitlines())
+    (tmp_path / "quoted.csv").write_bytes(text.encode())
+    quoted = ett.read_series(tmp_path / "quoted.csv")
+    assert quoted.columns == COLUMNS
+    np.testing.assert_array_equal(quoted.values, values)
     part = table.select(["OT", "HUFL"])
     np.testing.assert_array_equal(part.values, values[:, [6, 0]])
     assert part.columns == ("OT", "HUFL")
@@ -53,6 +60,7 @@ def test_tables_that_are_not_there(tmp_path, monkeypatch):
         (4, "2016-07-01 02:00:00,1,2", "line 4: expected 8 cells.*Received: 3"),
         (3, "2016-07-01 01:00:00,1,2,3,4,x,6,7", "line 3, column LUFL.*'x'. 1 cell"),
         (3, "2016-07-01 01:00:00,1,2,3,,5,6,7", "line 3, column MULL.*''"),
+        (3, '2016-07-01 01:00:00,1,"2,5",3,4,5,6,7', "column HULL.*with a point"),
         (3, "2016-07-01 01:00:00,1,2,3,nan,5,6,7", "line 3, column MULL.*'nan'"),
         (3, "2016-07-01 01:00:00,1,2,1_0,4,5,6,7", "line 3, column MUFL.*'1_0'"),
         (5, "1 July 2016,1,2,3,4,5,6,7", "line 5: expected a time.*1 July"),

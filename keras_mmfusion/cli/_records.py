@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from keras_mmfusion.datasets import RecordError
+from keras_mmfusion.datasets.ecg_record import record_path
 
 DETECT = "detect"
 
@@ -202,14 +203,7 @@ def is_csv(path):
 
 def base_path(path):
     """Path of a record without extension, to which annotators are appended."""
-    given, path = path, Path(path)
-    if not path.name:
-        raise RecordError(
-            "A record is given by its path without extension, such as mitdb/100. "
-            f"Received: {str(given)!r}"
-        )
-    known = path.suffix.lower() in {".hea", ".dat", ".mat", ".csv"}
-    return path.with_suffix("") if known else path
+    return Path(path).with_suffix("") if is_csv(path) else record_path(path)
 
 
 def files_read(path, *annotators):

@@ -14,9 +14,9 @@ import numpy as np
 from keras_mmfusion._version import __version__
 from keras_mmfusion.datasets.ecg_record import (
     _require_file,
-    _strip_extension,
     read_beats,
     read_wfdb,
+    record_path,
 )
 
 # A recording of a day fills much memory while it is made: one at a time.
@@ -78,7 +78,7 @@ class BeatCache:
         return self._files[record]
 
     def _name(self, record):
-        path = _strip_extension(Path(record))
+        path = record_path(record)
         parts = [
             path.with_name(f"{path.name}.{end}") for end in ("hea", self.annotator)
         ]

@@ -112,8 +112,10 @@ def check_numbers(values, columns, where, cells=None):
     if len(bad):
         row, column = bad[0]
         received = values[row, column].item() if cells is None else cells[row][column]
+        advice = "fill them first"
+        if "," in str(received):
+            advice = "write decimals with a point"
         raise RecordError(
             f"{where(row)}, column {columns[column]}: expected a number. "
-            f"Received: {received!r}. {len(bad):,} cells are not numbers; fill them "
-            "first."
+            f"Received: {received!r}. {len(bad):,} cells are not numbers; {advice}."
         )

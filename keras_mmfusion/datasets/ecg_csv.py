@@ -31,6 +31,8 @@ _UNIT = re.compile(
     re.IGNORECASE,
 )
 _COMMAS = "Part columns by commas, and write decimals with a point."
+# In quotes, such as spreadsheets write in much of Europe.
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*")
 
 
 def read_csv(path, fs):
@@ -51,7 +53,7 @@ def read_csv(path, fs):
 
     Raises:
         RecordError: The file is missing, is no text, has no header, or holds no
-            numbers; or the times in it are of another rate.
+            numbers, or decimal commas; or the times in it are of another rate.
 
     Example:
 
@@ -135,7 +137,15 @@ def _cells(path, rows, first, width):
                 f"{path} is not a table: expected {width} columns, as in the header. "
                 f"Received: {len(row)} in line {rows.line_num}. {_COMMAS}"
             )
-        yield from map(_number, row)
+        for cell in row:
+            value = _number(cell)
+            # Taken for missing, only whole numbers would be left of a lead.
+            if value != value and _DECIMAL_COMMA.fullmatch(cell):
+                raise RecordError(
+                    f"{path} is not a table of numbers. Received: {cell!r} in line "
+                    f"{rows.line_num}. {_COMMAS}"
+                )
+            yield value
 
 
 def _is_clock(values, fs):

@@ -95,7 +95,7 @@ def read_wfdb(path, annotator=None, verify=True):
     ```
     """
     wfdb = _import_wfdb()
-    path = _strip_extension(Path(path))
+    path = record_path(path)
     header = _read_header(wfdb, path)
     read = _join_segments if hasattr(header, "seg_name") else _read_signals
     leads, signals = read(wfdb, path, header, verify)
@@ -130,7 +130,7 @@ def read_beats(path, annotator, num_samples=None, fs=None):
     ```
     """
     wfdb = _import_wfdb()
-    path = _strip_extension(Path(path))
+    path = record_path(path)
     file = path.with_name(f"{path.name}.{annotator}")
     _require_file(file, "annotation file")
     content = file.read_bytes()
@@ -172,7 +172,10 @@ def _read_header(wfdb, path):
             f"Expected a WFDB record. Received: {path}. Write its signals as one "
             "(wfdb.io.convert.edf.read_edf reads it, wfdb.wrsamp writes) or as CSV."
         )
-    _require_file(path.with_name(path.name + ".hea"), "header")
+    file = path.with_name(path.name + ".hea")
+    if path.is_dir() and not file.exists():
+        raise _no_record(path)
+    _require_file(file, "header")
     try:
         header = wfdb.rdheader(str(path))
     except Exception as error:
@@ -283,8 +286,20 @@ def _require_file(path, kind):
         raise RecordError(f"No {kind} at {path}. Check the path and the name.")
 
 
-def _strip_extension(path):
-    return path.with_suffix("") if path.suffix in {".hea", ".dat", ".mat"} else path
+def record_path(path):
+    """Path of a record without extension, whichever of its files is named."""
+    given, path = path, Path(path)
+    if not path.name:
+        raise _no_record(given)
+    known = path.suffix.lower() in {".hea", ".dat", ".mat"}
+    return path.with_suffix("") if known else path
+
+
+def _no_record(given):
+    return RecordError(
+        "A record is given by its path without extension, such as mitdb/100. "
+        f"Received: {str(given)!r}{', a folder' * Path(given).is_dir()}."
+    )
 
 
 def _brief(error):

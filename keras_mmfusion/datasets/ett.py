@@ -154,7 +154,7 @@ def read_series(path):
         raise RecordError(f"No table at {path}. Check the path and the name.")
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
+            reader = csv.reader(file, skipinitialspace=True)
             rows = [(reader.line_num, row) for row in reader if row]
     except (UnicodeDecodeError, csv.Error) as error:
         raise RecordError(
@@ -177,7 +177,7 @@ def read_series(path):
         if len(row) != len(head):
             raise RecordError(
                 f"{where(i)}: expected {len(head)} cells, as in the first line. "
-                f"Received: {len(row)}."
+                f"Received: {len(row)}. Commas part cells; decimals have a point."
             )
     times = read_times([row[0].strip() for row in rows], where)
     check_times(times, where)

@@ -274,6 +274,7 @@ def test_rate_where_it_does_not_belong(path, refused):
         ("time [s],t,'sample #'\n0,0,0\n1,1,1\n", "no lead"),
         ("t;MLII\n0,1;0,2\n0,2;0,3\n", "expected 1 columns.*by commas.*a point"),
         ("MLII\n0,2\n0,3\n", "expected 1 columns.*by commas.*a point"),
+        ('MLII\n1\n"0,2"\n', "Received: '0,2' in line 3.*with a point"),
         ("time\tMLII\n0.1\t0.2\n0.2\t0.3\n", "no lead.*Part columns by commas"),
     ],
 )
