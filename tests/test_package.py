@@ -54,6 +54,24 @@ def test_import_is_light():
 
 
 @once
+def test_a_user_without_a_home(monkeypatch, tmp_path):
+    """As in a container of a number that no user has."""
+    pwd = pytest.importorskip("pwd")
+    from keras_mmfusion._home import keras_home
+
+    def unknown(number):
+        raise KeyError(number)
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("KERAS_HOME", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert keras_home() == tmp_path / ".keras"
+    monkeypatch.setenv("KERAS_HOME", "elsewhere")
+    assert keras_home() == Path("elsewhere").absolute()
+
+
+@once
 def test_after_keras_it_makes_its_classes_known():
     find = "assert keras.saving.get_registered_object('keras_mmfusion>{}')"
     names = ("FusionClassifier", "ATDFusion", "SeriesPreprocessor")

@@ -4,7 +4,8 @@ import importlib.util
 import json
 import os
 import sys
-from pathlib import Path
+
+from keras_mmfusion._home import keras_home
 
 # The lightest first.
 BACKENDS = {"jax": "jax", "tensorflow": "tensorflow", "torch": "torch"}
@@ -69,7 +70,7 @@ def keep_compiled():
     """
     if "keras" in sys.modules:
         return
-    folder = _keras_home() / "keras_mmfusion" / "compiled"
+    folder = keras_home() / "keras_mmfusion" / "compiled"
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
@@ -80,12 +81,7 @@ def _installed(name):
 
 def _configured():
     try:
-        text = (_keras_home() / "keras.json").read_text(encoding="utf-8")
+        text = (keras_home() / "keras.json").read_text(encoding="utf-8")
         return json.loads(text).get("backend")
     except (OSError, ValueError, AttributeError):
         return None
-
-
-def _keras_home():
-    home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
-    return Path(home).expanduser().absolute()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_mmfusion._home import keras_home
 from keras_mmfusion._version import __version__
 from keras_mmfusion.datasets.ecg_record import (
     _require_file,
@@ -26,8 +27,7 @@ _IN_USE = 3600
 
 
 def default_folder():
-    home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
-    return Path(home).expanduser() / "keras_mmfusion" / "beats"
+    return keras_home() / "keras_mmfusion" / "beats"
 
 
 class BeatCache:

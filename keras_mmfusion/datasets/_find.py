@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from keras_mmfusion._home import keras_home
 from keras_mmfusion.datasets.ecg_record import RecordError
 
 
@@ -19,8 +20,7 @@ def find_folder(name, holds, data_dir, dataset, advice):
     Raises:
         RecordError: No such folder; the message lists where it looked.
     """
-    home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
-    roots = [os.environ.get("KERAS_MMFUSION_DATA"), home / "datasets"]
+    roots = [os.environ.get("KERAS_MMFUSION_DATA"), keras_home() / "datasets"]
     if data_dir:
         # Not the data of another place, where the name of this one is wrong.
         roots = [data_dir]

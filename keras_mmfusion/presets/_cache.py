@@ -2,10 +2,9 @@
 
 import contextlib
 import errno
-import os
 import warnings
-from pathlib import Path
 
+from keras_mmfusion._home import keras_home
 from keras_mmfusion.presets._errors import PresetError
 
 # Seconds to wait for another process without a word.
@@ -15,8 +14,7 @@ _FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 def directory():
     """The folder of the cache, in `KERAS_HOME` or `~/.keras`; it may not exist yet."""
-    home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
-    return Path(home).expanduser().absolute() / "keras_mmfusion" / "presets"
+    return keras_home() / "keras_mmfusion" / "presets"
 
 
 @contextlib.contextmanager
