@@ -124,7 +124,6 @@ def load_model(preset):
 def image_index(model, folder, file):
     """The index of a file that is there, or of the pictures of a folder."""
     from keras_mmfusion.models import RetrievalIndex
-    from keras_mmfusion.preprocessing import read_pictures
 
     if file is not None and file.suffix != ".npz":
         raise RecordError(f"An index is a .npz file. Received: {file}")
@@ -137,6 +136,19 @@ def image_index(model, folder, file):
         return index
     if folder is None or not folder.is_dir():
         raise RecordError(f"--images must be a folder of pictures. Received: {folder}")
+    # Found out before the long work: whether it can be kept.
+    with nullcontext([None]) if file is None else staged([file]) as (part,):
+        index = _encode(model, folder)
+        if part is not None:
+            index.save(part)
+    if file is not None:
+        print(f"Wrote {file}")
+    return index
+
+
+def _encode(model, folder):
+    from keras_mmfusion.preprocessing import read_pictures
+
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
     pictures, kept, broken = read_pictures(paths, model.preprocessor.image_size)
     if not len(kept):
@@ -148,11 +160,7 @@ def image_index(model, folder, file):
     if broken:
         first = ", ".join(str(path) for path in list(broken)[:3])
         print(f"{len(broken)} cannot be read and are left out: {first}")
-    index = model.index_images(pictures, names=[str(paths[i]) for i in kept])
-    if file is not None:
-        index.save(file)
-        print(f"Wrote {file}")
-    return index
+    return model.index_images(pictures, names=[str(paths[i]) for i in kept])
 
 
 def read_captions(model, file):
@@ -163,6 +171,8 @@ def read_captions(model, file):
                 "This preset has no captions of its own. Name a file: --captions FILE"
             )
         return list(model.preprocessor.captions)
+    if not file.is_file():
+        raise RecordError(f"No captions at {file}. Check the path and the name.")
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:

@@ -146,10 +146,15 @@ def test_wrong_use(preset, gallery, tmp_path, capsys):
         ([*search, "--index", str(foreign)], "must be of this model"),
         ([*search, "--index", "index.txt"], "An index is a .npz file"),
         ([*search, "--images", str(gallery), "--k", "0"], "--k must be"),
+        (
+            [*search, "--images", str(gallery), "--index", str(latin / "x.npz")],
+            "Cannot write to the folder",
+        ),
         (["search", " ", *search[2:], "--images", str(gallery)], "must have a word"),
         (["search", "red", "--preset", "step_mitbih"], "Expected a preset that finds"),
         ([*words, "--plot", picture, "--force"], "is what is read"),
         ([*words, "--captions", str(latin)], "must be UTF-8"),
+        ([*words, "--captions", str(tmp_path)], "No captions at"),
         ([*words, "--captions", str(blank)], "a caption in each line"),
         (["caption-search", str(gallery / "broken.jpg"), *words[2:]], "cannot be read"),
     ]
