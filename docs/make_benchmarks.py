@@ -124,7 +124,7 @@ def goals(results):
         first = next(iter(results[file][0]))
         found = [row for row in results[file] if row[first] == name and row["ratio"]]
         if file.startswith("conv_lstm"):
-            found = [row for row in found if row["model"] == "ConvLSTMFusion"]
+            found = [row for row in found if _loop_beside_loop(row)]
         if file == "fusions":
             chosen = [row["reference"] for row in found]
             found = [row for row in found if row["reference"] in _main(chosen)]
@@ -161,6 +161,10 @@ def _main(references):
     """The first reference to be named: the original, where there are more."""
     ordered = sorted(set(references), key=lambda name: not name.startswith("original"))
     return ordered[:1]
+
+
+def _loop_beside_loop(row):
+    return (row["model"], row["reference"]) == ("ConvLSTMFusion", "ConvLSTM2D")
 
 
 def _verdict(row, limit):
@@ -299,8 +303,11 @@ def conv_lstm(rows):
     """Ratios of time and of memory, one row a call and a model."""
     lines = {}
     for row in rows:
+        model, reference = row["model"], row["reference"]
+        if reference not in ("", "ConvLSTM2D"):
+            model = f"{model}; beside {reference}"
         line = lines.setdefault(
-            (row["inputs"], CALLS[row["call"]], row["model"], row["steps"]), {}
+            (row["inputs"], CALLS[row["call"]], model, row["steps"]), {}
         )
         cell = f"{short(row['ms'])} ms"
         if row["ratio"]:
