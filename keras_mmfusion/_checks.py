@@ -7,9 +7,10 @@ import numpy as np
 
 
 def check_positive_int(**values):
-    """Raise unless every value is an int of at least 1."""
+    """Raise unless every value is an int of at least 1, such as one of numpy."""
     for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+        if not whole or value < 1:
             raise ValueError(
                 f"`{name}` must be a positive integer. Received: {name}={value!r}"
             )
@@ -77,7 +78,7 @@ def check_seed(seed):
 def check_rate(**values):
     """Raise unless every value is in [0, 1)."""
     for name, value in values.items():
-        if not isinstance(value, (int, float)) or not 0 <= value < 1:
+        if not isinstance(value, numbers.Real) or not 0 <= value < 1:
             raise ValueError(
                 f"`{name}` must be a number in [0, 1). Received: {name}={value!r}"
             )
@@ -98,7 +99,8 @@ def positive_ints(name, values):
     if not values:
         raise ValueError(f"`{name}` must not be empty. Received: {name}={values!r}")
     check_positive_int(**{f"{name}[{i}]": v for i, v in enumerate(values)})
-    return values
+    # Plain ones: numpy's are no JSON, and Keras refuses them in some layers.
+    return tuple(map(int, values))
 
 
 def check_heads(num_heads, **dims):

@@ -1,5 +1,7 @@
 """Batches of images, each with one of its captions."""
 
+import numbers
+
 import keras
 import numpy as np
 
@@ -86,7 +88,8 @@ class CaptionBatches(keras.utils.PyDataset):
                 f"{caption_image.shape} of {caption_image.dtype}, "
                 f"{caption_image.reshape(-1)[:5]} …"
             )
-        if isinstance(shift, bool) or not isinstance(shift, int) or shift < 0:
+        whole = isinstance(shift, numbers.Integral) and not isinstance(shift, bool)
+        if not whole or shift < 0:
             raise ValueError(f"`shift` must be pixels, 0 or more. Received: {shift!r}")
         self.images, self.texts = images, texts
         order = np.argsort(caption_image, kind="stable")

@@ -102,7 +102,7 @@ def load_mitbih(records=RECORDS, data_dir=None):
     records = load_mitbih(DS1)
     ```
     """
-    records = (records,) if isinstance(records, (str, int)) else records
+    records = (records,) if isinstance(records, (str, numbers.Integral)) else records
     folder = find_mitbih(data_dir)
     return [_aami_beats(read_wfdb(folder / str(name), "atr")) for name in records]
 

@@ -1,6 +1,7 @@
 """Batches that workers make ahead of the training, each in its place."""
 
 import multiprocessing
+import numbers
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, wait
 
 import keras
@@ -53,7 +54,8 @@ class PrefetchedBatches(keras.utils.PyDataset):
 
     def __init__(self, workers=1, use_multiprocessing=False, max_queue_size=10):
         super().__init__()
-        if isinstance(workers, bool) or not isinstance(workers, int) or workers < 0:
+        whole = isinstance(workers, numbers.Integral) and not isinstance(workers, bool)
+        if not whole or workers < 0:
             raise ValueError(f"`workers` must be 0 or more. Received: {workers!r}")
         check_positive_int(max_queue_size=max_queue_size)
         self.epoch = 0

@@ -39,8 +39,8 @@ class ATDBase(FusionLayer):
         check_choice(("scalar", "feature"), alpha=alpha)
         check_rate(dropout=dropout)
         check_heads(num_heads, dim=dim)
-        self.num_heads = num_heads
-        self.ff_dim = ff_dim
+        self.num_heads = int(num_heads)
+        self.ff_dim = int(ff_dim)
         self.alpha = alpha
         self.double_scale = double_scale
         self.dropout = dropout

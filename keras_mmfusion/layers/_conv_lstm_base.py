@@ -27,7 +27,7 @@ class ConvLSTMBase(CompositeLayer):
         check_positive_int(filters=filters)
         check_choice(("same", "valid"), padding=padding)
         check_choice(STATE_CONVOLUTIONS, state_convolution=state_convolution)
-        self.filters = filters
+        self.filters = int(filters)
         self.kernel_size = _pair("kernel_size", kernel_size)
         if state_convolution == "winograd" and self.kernel_size != (3, 3):
             raise ValueError(

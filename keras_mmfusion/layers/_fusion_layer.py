@@ -28,7 +28,7 @@ class FusionLayer(CompositeLayer):
         super().__init__(**kwargs)
         check_positive_int(dim=dim)
         check_choice((None, True, False), aligned=aligned)
-        self.dim = dim
+        self.dim = int(dim)
         self.aligned = aligned
         self.supports_masking = True
         self._widths = None

@@ -29,7 +29,7 @@ class LinearForecastBase(CompositeLayer):
     def __init__(self, horizon, **kwargs):
         super().__init__(**kwargs)
         check_positive_int(horizon=horizon)
-        self.horizon = horizon
+        self.horizon = int(horizon)
 
     # Shapes.
 

@@ -1,5 +1,7 @@
 """White noise at a chosen signal-to-noise ratio."""
 
+import numbers
+
 import keras
 from keras import ops
 
@@ -67,7 +69,7 @@ class AddNoise(keras.layers.Layer):
         super().__init__(**kwargs)
         ratios = list(snr) if isinstance(snr, (list, tuple)) else [snr]
         for ratio in ratios:
-            number = isinstance(ratio, (int, float)) and not isinstance(ratio, bool)
+            number = isinstance(ratio, numbers.Real) and not isinstance(ratio, bool)
             if ratio is not None and not (number and ratio > 0):
                 raise ValueError(
                     "`snr` must be a positive ratio of powers, None for no noise, or a "

@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from keras_mmfusion._checks import check_positive_int, check_rate
+from keras_mmfusion._checks import check_positive_int, check_rate, positive_ints
 from keras_mmfusion._serialization import register
 from keras_mmfusion.layers._composite_layer import CompositeLayer, zero_where_masked
 from keras_mmfusion.layers._crossmodal import CrossmodalBlock
@@ -95,22 +95,21 @@ class ATDEncoder(CompositeLayer):
                 f"`num_heads` must divide `dim`. Received: num_heads={num_heads}, "
                 f"dim={dim}"
             )
-        sides = patch if isinstance(patch, (list, tuple)) else (patch,)
         if patch is not None:
-            for side in sides:
-                check_positive_int(patch=side)
-        if len(sides) > 2 or (len(sides) == 2 and patch is None):
-            raise ValueError(
-                f"`patch` must be an int or a pair of ints. Received: patch={patch}"
-            )
+            sides = positive_ints("patch", patch)
+            if len(sides) > 2:
+                raise ValueError(
+                    f"`patch` must be an int or a pair of ints. Received: patch={patch}"
+                )
+            patch = sides if isinstance(patch, (list, tuple)) else sides[0]
         if max_tokens is not None:
             check_positive_int(max_tokens=max_tokens)
-        self.dim = dim
-        self.num_layers = num_layers
-        self.num_heads = num_heads
-        self.patch = tuple(patch) if isinstance(patch, (list, tuple)) else patch
+        self.dim = int(dim)
+        self.num_layers = int(num_layers)
+        self.num_heads = int(num_heads)
+        self.patch = patch
         self.class_token = class_token
-        self.max_tokens = max_tokens
+        self.max_tokens = max_tokens and int(max_tokens)
         self.dropout = dropout
         self.supports_masking = True
 

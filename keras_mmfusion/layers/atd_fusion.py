@@ -115,7 +115,7 @@ class ATDFusion(ATDBase):
             **kwargs,
         )
         check_positive_int(num_steps=num_steps)
-        self.num_steps = num_steps
+        self.num_steps = int(num_steps)
 
     def build(self, input_shape):
         super().build(input_shape)

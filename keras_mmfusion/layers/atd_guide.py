@@ -86,8 +86,8 @@ class ATDGuide(CompositeLayer):
         check_rate(momentum=momentum)
         check_positive_number(epsilon=epsilon)
         self.conditional = bool(conditional)
-        self.ff_dim = ff_dim
-        self.embedding_dim = embedding_dim
+        self.ff_dim = ff_dim and int(ff_dim)
+        self.embedding_dim = int(embedding_dim)
         self.momentum = momentum
         self.epsilon = epsilon
         self.supports_masking = True

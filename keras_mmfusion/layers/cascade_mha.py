@@ -105,7 +105,7 @@ class CascadeMHA(FusionLayer):
         check_positive_int(num_heads=num_heads)
         check_rate(dropout=dropout)
         check_heads(num_heads, dim=dim)
-        self.num_heads = num_heads
+        self.num_heads = int(num_heads)
         if orders not in ("all", "canonical"):
             orders = [tuple(order) for order in _listed(orders)]
         self.orders = orders

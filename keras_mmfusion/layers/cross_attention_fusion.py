@@ -95,8 +95,8 @@ class CrossAttentionFusion(FusionLayer):
         check_positive_int(num_heads=num_heads, ff_dim=ff_dim)
         check_rate(dropout=dropout)
         check_heads(num_heads, dim=dim)
-        self.num_heads = num_heads
-        self.ff_dim = ff_dim
+        self.num_heads = int(num_heads)
+        self.ff_dim = int(ff_dim)
         self.dropout = dropout
         self.activation = keras.activations.get(activation)
         self.causal = causal

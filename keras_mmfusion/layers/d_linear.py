@@ -56,7 +56,7 @@ class DLinear(LinearForecastBase):
         check_positive_int(width=width)
         if width % 2 == 0:
             raise ValueError(f"`width` must be odd. Received: width={width}")
-        self.width = width
+        self.width = int(width)
 
     def feature_count(self, steps):
         return 2 * steps

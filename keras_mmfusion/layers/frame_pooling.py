@@ -47,7 +47,7 @@ class FramePooling(keras.layers.Layer):
     def __init__(self, pool_size=2, **kwargs):
         super().__init__(**kwargs)
         check_positive_int(pool_size=pool_size)
-        self.pool_size = pool_size
+        self.pool_size = int(pool_size)
         self.supports_masking = True
 
     def build(self, input_shape):

@@ -66,7 +66,7 @@ class GramianAngularField(keras.layers.Layer):
         if image_size is not None:
             check_positive_int(image_size=image_size)
         check_choice(("summation", "difference"), method=method)
-        self.image_size = image_size
+        self.image_size = image_size and int(image_size)
         self.method = method
 
     def build(self, input_shape):

@@ -117,7 +117,7 @@ class LogMel(keras.layers.Layer):
         check_positive_number(rate=rate, window=window, hop=hop, floor=floor)
         check_band((lowest, highest), rate)
         self.rate = rate
-        self.bands = bands
+        self.bands = int(bands)
         self.lowest = lowest
         self.highest = highest
         self.window = window

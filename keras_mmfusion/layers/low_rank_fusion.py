@@ -77,7 +77,7 @@ class LowRankFusion(PooledFusion):
     def __init__(self, dim, rank=4, pooling="mean", aligned=None, **kwargs):
         super().__init__(dim, pooling=pooling, aligned=aligned, **kwargs)
         check_positive_int(rank=rank)
-        self.rank = rank
+        self.rank = int(rank)
 
     def build(self, input_shape):
         super().build(input_shape)

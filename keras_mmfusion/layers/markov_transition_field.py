@@ -73,8 +73,8 @@ class MarkovTransitionField(keras.layers.Layer):
         if num_bins < 2:
             raise ValueError(f"`num_bins` must be at least 2. Received: {num_bins}")
         check_choice(("quantile", "uniform"), strategy=strategy)
-        self.image_size = image_size
-        self.num_bins = num_bins
+        self.image_size = image_size and int(image_size)
+        self.num_bins = int(num_bins)
         self.strategy = strategy
 
     def build(self, input_shape):

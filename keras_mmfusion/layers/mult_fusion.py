@@ -112,10 +112,10 @@ class MulTFusion(FusionLayer):
         check_positive_int(memory_layers=memory_layers, stream_dim=stream_dim)
         check_rate(dropout=dropout)
         check_heads(num_heads, stream_dim=stream_dim)
-        self.num_heads = num_heads
-        self.num_layers = num_layers
-        self.memory_layers = memory_layers
-        self.stream_dim = stream_dim
+        self.num_heads = int(num_heads)
+        self.num_layers = int(num_layers)
+        self.memory_layers = int(memory_layers)
+        self.stream_dim = int(stream_dim)
         self.dropout = dropout
         self.causal = causal
 

@@ -58,7 +58,7 @@ class PeriodFold(keras.layers.Layer):
         super().__init__(**kwargs)
         check_positive_int(period=period)
         check_choice(("drop", "pad"), remainder=remainder)
-        self.period = period
+        self.period = int(period)
         self.remainder = remainder
 
     def build(self, input_shape):

@@ -1,5 +1,7 @@
 """Series as pictures of where they come back to."""
 
+import numbers
+
 import keras
 from keras import ops
 
@@ -85,7 +87,7 @@ class RecurrencePlot(keras.layers.Layer):
         if image_size is not None:
             check_positive_int(image_size=image_size)
         check_positive_int(dimension=dimension, delay=delay)
-        number = isinstance(threshold, (int, float)) and threshold > 0
+        number = isinstance(threshold, numbers.Real) and threshold > 0
         if threshold is not None and threshold not in THRESHOLDS and not number:
             raise ValueError(
                 "`threshold` must be None, 'point', 'distance' or a positive number. "
@@ -96,9 +98,9 @@ class RecurrencePlot(keras.layers.Layer):
                 "`percentage` must be a number from 0 to 100. "
                 f"Received: percentage={percentage!r}"
             )
-        self.image_size = image_size
-        self.dimension = dimension
-        self.delay = delay
+        self.image_size = image_size and int(image_size)
+        self.dimension = int(dimension)
+        self.delay = int(delay)
         self.threshold = threshold
         self.percentage = percentage
 

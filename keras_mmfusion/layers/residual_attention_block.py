@@ -96,10 +96,10 @@ class ResidualAttentionBlock(CompositeLayer):
         )
         check_rate(dropout=dropout)
         pair = positive_ints("strides", strides)
-        self.filters = filters
-        self.kernel_size = kernel_size
+        self.filters = int(filters)
+        self.kernel_size = int(kernel_size)
         self.strides = pair[0] if len(pair) == 1 else pair
-        self.num_heads = num_heads
+        self.num_heads = int(num_heads)
         self.transposed = transposed
         self.dropout = dropout
         self.supports_masking = True

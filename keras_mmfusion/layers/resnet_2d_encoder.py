@@ -83,8 +83,8 @@ class ResNet2DEncoder(CompositeLayer):
         check_positive_int(kernel_size=kernel_size, blocks_per_stage=blocks_per_stage)
         check_choice(NORMALIZATIONS, normalization=normalization)
         check_rate(dropout=dropout)
-        self.kernel_size = kernel_size
-        self.blocks_per_stage = blocks_per_stage
+        self.kernel_size = int(kernel_size)
+        self.blocks_per_stage = int(blocks_per_stage)
         self.normalization = normalization
         self.dropout = dropout
         self.supports_masking = True

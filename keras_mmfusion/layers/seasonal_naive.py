@@ -55,8 +55,8 @@ class SeasonalNaive(keras.layers.Layer):
     def __init__(self, horizon, period=1, **kwargs):
         super().__init__(**kwargs)
         check_positive_int(horizon=horizon, period=period)
-        self.horizon = horizon
-        self.period = period
+        self.horizon = int(horizon)
+        self.period = int(period)
 
     def call(self, inputs):
         self.compute_output_shape(inputs.shape)

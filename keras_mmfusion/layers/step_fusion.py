@@ -27,8 +27,8 @@ class _StepFold(FusionLayer):
         check_positive_int(num_heads=num_heads, kernel_size=kernel_size)
         check_rate(dropout=dropout)
         check_heads(num_heads, dim=dim)
-        self.num_heads = num_heads
-        self.kernel_size = kernel_size
+        self.num_heads = int(num_heads)
+        self.kernel_size = int(kernel_size)
         self.dropout = dropout
         self.causal = causal
 

@@ -96,7 +96,7 @@ class TensorFusion(PooledFusion):
         check_positive_int(max_size=max_size)
         self.activation = keras.activations.get(activation)
         self.dropout = dropout
-        self.max_size = max_size
+        self.max_size = int(max_size)
 
     def build(self, input_shape):
         super().build(input_shape)

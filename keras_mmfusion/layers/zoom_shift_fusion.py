@@ -95,7 +95,7 @@ class ZoomShiftFusion(FusionLayer):
         check_positive_int(num_heads=num_heads)
         check_rate(dropout=dropout)
         check_heads(num_heads, dim=dim)
-        self.num_heads = num_heads
+        self.num_heads = int(num_heads)
         self.guide = bool(guide)
         self.conditional = bool(conditional)
         self.dropout = dropout

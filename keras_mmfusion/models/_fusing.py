@@ -29,7 +29,7 @@ def fuse_modalities(
     names, features = list(features), list(features.values())
     if len(features) == 1:
         dense = keras.layers.Dense(
-            dim, name="fusion", dtype=policy_of(policy, "fusion")
+            int(dim), name="fusion", dtype=policy_of(policy, "fusion")
         )
         return dense(features[0]), features[0], dense
     if any(keras.tree.flatten(modality_dropout)):

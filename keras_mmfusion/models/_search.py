@@ -1,11 +1,13 @@
 """Encoding, indexing and searching, for a model of images and texts."""
 
+import numbers
 import os
 import zlib
 
 import keras
 import numpy as np
 
+from keras_mmfusion._checks import check_positive_int
 from keras_mmfusion.models._missing import AttachMask
 from keras_mmfusion.models.retrieval_index import Found, RetrievalIndex, nearest
 
@@ -84,8 +86,7 @@ class Searching:
                 trained further, or has none of the features that `rerank` needs.
         """
         kind, queries, single = _queries(query)
-        if not isinstance(k, int) or k < 1:
-            raise ValueError(f"`k` must be a positive integer. Received: k={k!r}.")
+        check_positive_int(k=k)
         rerank = self._rerank_of(rerank, kind, index)
         encoded = self._encoded(kind, queries, 64, features=rerank > 0)
         vectors = encoded["embedding"]
@@ -178,7 +179,8 @@ class Searching:
 
     def _rerank_of(self, rerank, kind, index):
         there = index.features is not None and kind != index.kind
-        if rerank is not None and (not isinstance(rerank, int) or rerank < 0):
+        count = isinstance(rerank, numbers.Integral) and rerank >= 0
+        if rerank is not None and not count:
             raise ValueError(
                 "`rerank` must be a number of candidates, 0 for none. Received: "
                 f"rerank={rerank!r}"

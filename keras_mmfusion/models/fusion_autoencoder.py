@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_mmfusion._checks import check_positive_int
 from keras_mmfusion._serialization import register
 from keras_mmfusion.models._encoding import check_encoders, encode, sample_shapes
 from keras_mmfusion.models._fusing import fuse_modalities
@@ -110,6 +111,7 @@ class FusionAutoencoder(FusionModel):
         inputs = sample_shapes(inputs)
         check_encoders(inputs, encoders)
         _check_decoders(inputs, decoders)
+        check_positive_int(dim=dim)
         own_policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
         policy = policy_of(own_policy, "")
         tensors = {
@@ -142,7 +144,7 @@ class FusionAutoencoder(FusionModel):
         self.preprocessor = None
         self._settings = {
             "fusion": fusion,
-            "dim": dim,
+            "dim": int(dim),
             "fusion_options": dict(fusion_options or {}),
             "modality_dropout": modality_dropout,
         }

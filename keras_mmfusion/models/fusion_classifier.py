@@ -4,7 +4,7 @@ import numbers
 
 import keras
 
-from keras_mmfusion._checks import check_choice
+from keras_mmfusion._checks import check_choice, check_positive_int
 from keras_mmfusion._serialization import register
 from keras_mmfusion.models._encoding import check_encoders, encode, sample_shapes
 from keras_mmfusion.models._fusing import fuse_modalities
@@ -110,6 +110,7 @@ class FusionClassifier(FusionModel):
         inputs = sample_shapes(inputs)
         check_encoders(inputs, encoders)
         check_choice(("mean", None), pooling=pooling)
+        check_positive_int(dim=dim)
         if isinstance(num_classes, numbers.Integral):
             # What numpy counts, such as `y.max() + 1`, is no int to Keras.
             num_classes = int(num_classes)
@@ -169,7 +170,7 @@ class FusionClassifier(FusionModel):
         self._settings = {
             "fusion": fusion,
             "num_classes": num_classes,
-            "dim": dim,
+            "dim": int(dim),
             "fusion_options": dict(fusion_options or {}),
             "pooling": pooling,
             "modality_dropout": modality_dropout,

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_mmfusion._checks import check_positive_int
 from keras_mmfusion._horizons import groups_of_steps
 from keras_mmfusion._serialization import register
 from keras_mmfusion.models import _columns
@@ -109,6 +110,8 @@ class FusionForecaster(FusionModel):
     ):
         shapes = sample_shapes(inputs)
         covariates = check_shapes(shapes, skip)
+        check_positive_int(horizon=horizon, dim=dim)
+        horizon, dim = int(horizon), int(dim)
         series, *others = shapes
         encoders = dict(encoders or {})
         # The series may be for the skip alone; what else has time is for the fusion.
@@ -122,7 +125,6 @@ class FusionForecaster(FusionModel):
             name: keras.Input(shape, name=name, dtype="float32")
             for name, shape in shapes.items()
         }
-
         of_skip = [tensors[name] for name in (series, covariates) if name is not None]
         forecast = add_skip(of_skip, skip, horizon, own_policy)
         branch, to_fuse, fuse = None, None, None

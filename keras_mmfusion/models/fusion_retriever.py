@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_mmfusion._checks import check_positive_int
 from keras_mmfusion._serialization import register
 from keras_mmfusion.models._encoding import (
     check_encoders,
@@ -121,6 +122,8 @@ class FusionRetriever(Searching, FusionModel):
         inputs = sample_shapes(inputs)
         _check_modalities(inputs)
         check_encoders(inputs, encoders)
+        check_positive_int(dim=dim, embedding_dim=embedding_dim)
+        dim, embedding_dim = int(dim), int(embedding_dim)
         own_policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
         policy = policy_of(own_policy, "")
         tensors = {

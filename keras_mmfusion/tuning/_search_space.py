@@ -1,6 +1,7 @@
 """What may be searched: names, their usual ranges, and when each of them counts."""
 
 import math
+import numbers
 from dataclasses import dataclass
 
 from keras_mmfusion.models.fusions import FUSIONS
@@ -179,13 +180,13 @@ def _check_entry(name, kind, entry):
                 f"The range of {name!r} must be of {allowed}. Received: {entry!r}"
             )
         return
-    number = isinstance(entry, (int, float)) and not isinstance(entry, bool)
+    number = isinstance(entry, numbers.Real) and not isinstance(entry, bool)
     if kind == "dropout":
         fits, expected = number and 0 <= entry < 1, "numbers in [0, 1)"
     elif kind == "learning_rate":
         fits, expected = number and 0 < entry < math.inf, "numbers above 0"
     else:
-        number = number and isinstance(entry, int)
+        number = number and isinstance(entry, numbers.Integral)
         fits, expected = number and entry >= 1, "integers above 0"
     if not fits:
         raise ValueError(

@@ -1,5 +1,7 @@
 """Folds of samples that keep each patient, speaker or record on one side."""
 
+import numbers
+
 import numpy as np
 
 from keras_mmfusion.tuning._packages import import_model_selection
@@ -49,7 +51,7 @@ def group_folds(groups, folds=4, y=None, seed=0):
             "`groups` must hold two different ones at least. "
             f"Received: {np.unique(groups)}"
         )
-    if not isinstance(folds, int) or not 2 <= folds <= count:
+    if not isinstance(folds, numbers.Integral) or not 2 <= folds <= count:
         raise ValueError(
             f"`folds` must be from 2 to {count}, the number of groups. "
             f"Received: folds={folds!r}"
