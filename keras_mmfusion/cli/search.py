@@ -81,6 +81,7 @@ def run_search(args):
     _check_k(args.k)
     with _sheet(args) as parts:
         model = load_model(args.preset)
+        check_known(model, args.preset, args.queries)
         index = image_index(model, args.images, args.index)
         try:
             found = model.search(args.queries, index, k=args.k)
@@ -99,6 +100,8 @@ def run_caption_search(args):
     with _sheet(args, reads=args.queries) as parts:
         model = load_model(args.preset)
         captions = read_captions(model, args.captions)
+        if not model.preprocessor.tokenizer.knows(captions).any():
+            check_known(model, args.preset, captions)
         index = model.index_texts(captions, names=captions)
         pictures = model.preprocessor.images(args.queries)
         found = model.search(pictures, index, k=args.k)
@@ -119,6 +122,19 @@ def load_model(preset):
             f"Received: {preset}. See: mmfusion presets list"
         )
     return model
+
+
+def check_known(model, preset, texts):
+    """Refuse texts of which no letter was learned, as of another script: chance."""
+    known = model.preprocessor.tokenizer.knows(texts)
+    strange = [
+        text for text, is_known in zip(texts, known, strict=True) if not is_known
+    ]
+    if strange:
+        raise RecordError(
+            f"{preset} knows nothing in {', '.join(strange[:3])!r}. Choose words of "
+            "its language, or another preset (--preset; see: mmfusion presets list)."
+        )
 
 
 def image_index(model, folder, file):

@@ -110,6 +110,12 @@ class CaptionTokenizer:
             )
         return numbers
 
+    def knows(self, texts):
+        """bool array `(texts,)`: whether a text has any token but "unknown"."""
+        unknown = self._library_tokenizer().token_to_id(UNKNOWN)
+        numbers = self(texts)
+        return ((numbers != 0) & (numbers != unknown)).any(axis=1)
+
     @property
     def vocabulary_size(self):
         """int: tokens, padding included."""

@@ -133,6 +133,8 @@ def test_wrong_use(preset, gallery, tmp_path, capsys):
     RetrievalIndex("image", np.eye(3, dtype="float32"), tuple("abc")).save(foreign)
     latin = tmp_path / "latin.txt"
     latin.write_bytes("grün\n".encode("latin-1"))
+    strange = tmp_path / "strange.txt"
+    strange.write_text("辣椒\n猫\n", encoding="utf-8")
     blank = tmp_path / "blank.txt"
     blank.write_text("\n \n")
     search = ["search", "red", "--preset", preset]
@@ -151,6 +153,8 @@ def test_wrong_use(preset, gallery, tmp_path, capsys):
             "Cannot write to the folder",
         ),
         (["search", " ", *search[2:], "--images", str(gallery)], "must have a word"),
+        (["search", "辣椒", *search[2:]], "knows nothing in '辣椒'"),
+        ([*words, "--captions", str(strange)], "knows nothing in '辣椒, 猫'"),
         (["search", "red", "--preset", "step_mitbih"], "Expected a preset that finds"),
         ([*words, "--plot", picture, "--force"], "is what is read"),
         ([*words, "--captions", str(latin)], "must be UTF-8"),
