@@ -79,7 +79,7 @@ def _read_arrays(path, model):
     if not forecasting and y.ndim > 2:
         raise RecordError(
             "Classes must be integers (samples,) or (samples, time). Received: y of "
-            f"shape {y.shape}"
+            f"shape {y.shape}. Make floats of a forecast: y.astype('float32')."
         )
     x = {name: _modality(name, arrays[name]) for name in names}
     if not forecasting:
@@ -88,6 +88,12 @@ def _read_arrays(path, model):
         x = {n: v[:, None] if v.ndim == 2 else v for n, v in x.items()}
     if model is not None:
         x = _as_in(model, x, path)
+    elif forecasting and y.shape[2:] != x[names[0]].shape[2:]:
+        raise RecordError(
+            f"A forecast must have the columns of the first modality, {names[0]!r}: "
+            f"{x[names[0]].shape[2:]}. Received: y of shape {y.shape}. Name first in "
+            "numpy.savez what is forecast, and the other columns as another modality."
+        )
     elif y.ndim == 2 and y.shape[1:] != x[names[0]].shape[1:2]:
         raise RecordError(
             f"y must be (samples,), or hold a class for each step of {names[0]!r}, "
@@ -136,6 +142,8 @@ def _modality(name, values):
         )
     with np.errstate(over="ignore"):
         values = values.astype("float32")
+    if np.isnan(values).all():
+        raise RecordError(f"{name!r} is missing from all samples. Leave it out.")
     if np.isinf(values).any():
         raise RecordError(
             f"{name!r} must hold numbers within the range of float32, NaN where one is "

@@ -33,6 +33,7 @@ class Search:
         self.args, self.data, self.ranges = args, data, ranges
         self.folder = args.output.with_name(f"{args.output.name}.search")
         parts = _folds(data, args.folds, args.seed)
+        _check_parts(data, parts if args.folds else parts[:1])
         self.split = None if args.folds else parts[0]
         self.hypermodel = _hypermodel(
             data, ranges, parts if args.folds else None, args.seed
@@ -228,6 +229,23 @@ def _folds(data, folds, seed):
     if not folds:
         number = min(number, len(np.unique(groups)))
     return group_folds(groups, number, y, seed)
+
+
+def _check_parts(data, parts):
+    """Refuse what nothing can be learnt or compared on: its scores would be 0."""
+    weight = data.sample_weight
+    if weight is None:
+        weight = np.ones(data.y.shape[:2])
+    if not all(weight[index].any() for pair in parts for index in pair):
+        raise RecordError(
+            "Samples to train on and to validate on must count for something. "
+            "Received: a part of which all y are unknown, or all weights 0. Add "
+            "samples, or try fewer --folds."
+        )
+    if not data.forecasting:
+        classes = np.unique(data.y[weight > 0])
+        if len(classes) < 2:
+            raise RecordError(f"y must hold two classes. Received: {classes} only.")
 
 
 def _hypermodel(data, ranges, folds, seed):

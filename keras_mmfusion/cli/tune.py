@@ -23,13 +23,13 @@ def add_parser(commands):
         "stopped or killed, or only adds trials (--max-trials). Needs the extra "
         "`tuner`.",
         epilog="DATA is an .npz file: an array (samples, time, features) for each "
-        "modality, y, and if samples belong together, groups (samples,), such as "
-        "patients: none of them is then on both sides, and if not all count alike, "
-        "sample_weight. y of integers are classes, "
-        "negative where unknown; y of other numbers (samples, horizon, columns) is a "
-        "forecast. With a preset that labels beats, DATA may be a folder of WFDB "
-        "records. The state of the search is kept in DIR.search. Several machines, and "
-        "more: docs/tune.md.",
+        "modality (of pictures: samples, 1, height, width, channels), y, and if "
+        "samples belong together, groups (samples,), such as patients: none of them is "
+        "then on both sides, and if not all count alike, sample_weight. y of integers "
+        "are classes, negative where unknown; y of other numbers (samples, horizon, "
+        "columns) is a forecast of the first modality. With a preset that labels "
+        "beats, DATA may be a folder of WFDB records. The state of the search is kept "
+        "in DIR.search. Several machines, and more: docs/tune.md.",
     )
     parser.add_argument("data", metavar="DATA", type=Path, help="what to search on")
     parser.add_argument(

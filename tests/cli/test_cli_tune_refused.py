@@ -36,7 +36,7 @@ class TestRefused:
             ({"y": None}, r"and y\. Received: \['groups', 'text', 'voice'\]"),
             ({"voice": np.zeros((23, 4, 3))}, r"same samples.*'voice': 23"),
             ({"y": np.zeros((24, 2))}, r"float64, shape \(24, 2\)"),
-            ({"y": np.zeros((24, 2, 2), int)}, r"y of shape \(24, 2, 2\)"),
+            ({"y": np.zeros((24, 2, 2), int)}, r"y of shape \(24, 2, 2\)\. Make fl"),
             ({"y": np.full(24, -1)}, "negative ones only"),
             ({"groups": np.zeros((24, 2))}, r"groups.*\(24, 2\)"),
             ({"text": np.array(["a"] * 24)}, "must be numbers.*text of dtype <U1"),
@@ -50,6 +50,12 @@ class TestRefused:
             ({"sample_weight": np.ones((24, 4))}, r"of shape \(24,\)\..*\(24, 4\)"),
             ({"sample_weight": -np.ones(24)}, "24 that are negative"),
             ({"sample_weight": np.full(24, np.nan)}, "24 that are negative or not"),
+            ({"sample_weight": np.zeros(24)}, "count for something.*all weights 0"),
+            # All of the known classes are of one group.
+            ({"y": np.where(np.arange(24) < 4, [0, 1] * 12, -1)}, "all y are unknown"),
+            ({"y": np.repeat([1, -1], 12)}, r"two classes\. Received: \[1\] only"),
+            ({"voice": np.full((24, 4, 3), np.nan)}, "'voice' is missing from all"),
+            ({"y": np.zeros((24, 2, 1))}, r"columns of .*'voice': \(3,\)\. Rec"),
             ({"voice": np.zeros((24, 4, 3, 2, 2, 2))}, "'voice' of shape"),
         ],
     )
