@@ -141,7 +141,13 @@ class Search:
     def _trained(self, trial):
         if self.split is not None:
             # Not `get_best_models`: of equally good trials, it may take another.
-            return self.tuner.load_model(trial)
+            try:
+                return self.tuner.load_model(trial)
+            except OSError as error:
+                raise RecordError(
+                    f"The weights of trial {trial.trial_id}, the best one, cannot be "
+                    f"read ({error}). Add --force to search anew."
+                ) from error
         # The models of the folds have each seen a part only.
         model = self.hypermodel.build(trial.hyperparameters)
         self.hypermodel.train(

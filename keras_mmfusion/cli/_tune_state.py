@@ -43,9 +43,12 @@ def write_settings(folder, ours):
     path = folder / SETTINGS
     if is_begun(folder):
         try:
-            theirs = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            theirs = {}
+            theirs = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise RecordError(
+                f"{path} must say what was searched. Received: {error}. Add --force to "
+                "start anew, or write elsewhere."
+            ) from error
         other = [key for key in ours if theirs.get(key) != ours[key]]
         if other:
             raise RecordError(

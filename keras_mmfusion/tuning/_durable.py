@@ -12,6 +12,7 @@ import time
 
 import numpy as np
 
+from keras_mmfusion.datasets import RecordError
 from keras_mmfusion.tuning._packages import import_keras_tuner
 
 keras_tuner = import_keras_tuner()
@@ -124,15 +125,23 @@ def recover(folder, tuner_id):
     Args:
         folder: `Path` of the state, there or not.
         tuner_id: str. The name of the tuner that will.
+
+    Raises:
+        RecordError: A trial of it is not there.
     """
     state = _whole(folder / "oracle.json")
     started = [] if state is None else state["start_order"]
+    lost = [n for n in started if _whole(folder / f"trial_{n}" / "trial.json") is None]
+    if lost:
+        # Numbers of new trials would be those of old ones.
+        raise RecordError(
+            f"{folder} must hold all trials that were begun. Received: none for "
+            f"{', '.join(lost)}. Put back what was removed, or start anew."
+        )
     for trial in folder.glob("trial_*"):
         if trial.name.removeprefix("trial_") not in started:
             # Killed while it was begun. It begins again, under the same number.
             shutil.rmtree(trial)
-        else:
-            _whole(trial / "trial.json")
     if state is None:
         for path in folder.glob("*.json"):
             if path.name != SETTINGS:

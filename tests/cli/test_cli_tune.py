@@ -118,7 +118,7 @@ def test_of_equally_good_trials_the_oldest_is_first():
 
 
 @pytest.mark.parametrize(
-    "y", [np.arange(96).reshape(24, 4) % 3 - 1, np.ones((24, 4, 2))]
+    "y", [np.arange(96).reshape(24, 4) % 3 - 1, np.ones((24, 4, 3))]
 )
 def test_weights_of_samples_are_those_of_their_steps(tmp_path, y):
     weight = np.arange(24.0)

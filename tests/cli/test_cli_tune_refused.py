@@ -88,7 +88,16 @@ class TestRefused:
         )
         changed = write_arrays(tmp_path / "other.npz", y=np.arange(24) % 2)
         refused("other data", *command(changed, output, *few)[1:])
-        (output.with_name("found.search") / "search.json").unlink()
+        # What is damaged, from the last file that is read to the first one.
+        state = output.with_name("found.search")
+        (state / "trial_0" / "checkpoint.weights.h5").write_bytes(b"HDF")
+        refused("weights of trial 0.*--force", *command(file, output, *few)[1:])
+        for name in "trial.json", "trial.kept":
+            (state / "trial_0" / name).unlink()
+        refused("none for 0. Put back", *command(file, output, *few)[1:])
+        (state / "search.json").write_text("[")
+        refused("search.json must say what was", *command(file, output, *few)[1:])
+        (state / "search.json").unlink()
         refused("no search of it", *command(file, output, *few)[1:])
         assert cli.main(command(changed, output, *few, "--force")) == 0
         other = tmp_path / "mine"
