@@ -10,6 +10,7 @@ import numpy as np
 from keras_mmfusion.layers._composite_layer import set_trainable
 from keras_mmfusion.models._checked_batches import CheckedBatches
 from keras_mmfusion.models._kept_values import kept_values
+from keras_mmfusion.models._labels import check_labels
 
 
 class NamedModel(keras.Model):
@@ -153,14 +154,21 @@ class NamedModel(keras.Model):
         return batch
 
     def _check_targets(self, y=None, sample_weight=None, class_weight=None):
-        """Raise for weights of samples or classes where there are values of steps.
+        """Raise for labels that are no classes, and for weights that do not fit.
 
-        In a batch of as many samples as steps, Keras would take the weights of samples
-        for those of steps, in any other the error is one of the backend. So it is with
-        the mask of steps, where there is one value a step without an axis of its own.
+        There are none of samples or classes where there are values of steps: in a batch
+        of as many samples as steps, Keras would take the weights of samples for those
+        of steps, in any other the error is one of the backend. So it is with the mask
+        of steps, where there is one value a step without an axis of its own.
         """
+        check_labels(y, sample_weight, self)
         steps = getattr(self.output, "shape", ())[1:-1]
         classes = getattr(self, "num_classes", 0)
+        if class_weight is not None and not hasattr(self, "num_classes"):
+            raise ValueError(
+                f"`class_weight` is for models that classify. A {type(self).__name__} "
+                f"has no classes. Received: class_weight={class_weight!r}."
+            )
         if not steps or not (classes or hasattr(self, "horizon")):
             return
         if classes == 1 and len(getattr(y, "shape", ())) == 2:

@@ -196,6 +196,15 @@ class FusionRetriever(Searching, FusionModel):
         learned = keras.ops.convert_to_numpy(learned)
         return float(np.exp(np.clip(learned, *ContrastiveLoss.BOUNDS)))
 
+    def _check_targets(self, y=None, sample_weight=None, class_weight=None):
+        super()._check_targets(y, class_weight=class_weight)
+        if sample_weight is not None:
+            # Keras weights losses of targets, of which there are none.
+            raise ValueError(
+                "A FusionRetriever counts all pairs of a batch alike. Received: a "
+                "`sample_weight`. Leave out what is not to count."
+            )
+
     def get_config(self):
         own = [self.get_layer(f"{name}_projection") for name in MODALITIES]
         own += [self._fusion(), self.get_layer("head")]

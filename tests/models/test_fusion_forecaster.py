@@ -311,6 +311,8 @@ def test_weights_of_samples_are_no_weights_of_steps():
     model.compile("sgd", "mse")
     with pytest.raises(ValueError, match=r"forecasts every step.*\(batch, 4\).*\(4,\)"):
         model.evaluate(x, y, sample_weight=np.arange(4.0), verbose=0)
+    with pytest.raises(ValueError, match=r"that classify\. A FusionForecaster"):
+        model.fit(x, y, class_weight={0: 2.0}, verbose=0)
     weights = np.repeat(np.arange(4.0)[:, None], 4, axis=1)
     loss = model.evaluate(x, y, sample_weight=weights, verbose=0)
     errors = np.square(model.predict(x, verbose=0) - y).mean(axis=2)

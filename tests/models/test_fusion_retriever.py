@@ -333,3 +333,14 @@ def test_wrong_input(trained):
         trained.predict(gap, verbose=0)
     with pytest.raises(ValueError, match="`inputs` must be"):
         FusionRetriever(inputs={"image": (8, 8, 3)}, encoders={"image": None})
+
+
+@once
+def test_weights():
+    """Keras would ignore them: they are those of targets."""
+    model, x = retriever(), some(all_pairs(), slice(4))
+    model.compile("adam")
+    with pytest.raises(ValueError, match=r"all pairs .* alike. Received: a `sample_w"):
+        model.fit(x, sample_weight=np.arange(4.0), verbose=0)
+    with pytest.raises(ValueError, match=r"that classify\. A FusionRetriever"):
+        model.fit(x, class_weight={0: 2.0}, verbose=0)

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import small
+from backends import once
 
 Y = np.array([0, 1, 2, 0])
 GOOD = small.inputs()
@@ -282,3 +283,35 @@ def test_float64_and_integers_are_taken(model):
     for dtype in ("float64", "int64"):
         x = {name: values.astype(dtype) for name, values in whole.items()}
         np.testing.assert_allclose(model.predict(x, verbose=0), expected, atol=1e-6)
+
+
+SPARSE = keras.losses.SparseCategoricalCrossentropy
+
+
+@once
+@pytest.mark.parametrize(
+    "loss",
+    ["sparse_categorical_crossentropy", SPARSE(ignore_class=-1)],
+    ids=["by name", "with gaps"],
+)
+@pytest.mark.parametrize("wrong", [3, -2, np.nan])
+def test_labels_that_are_no_classes(loss, wrong):
+    """On JAX they would count as no loss."""
+    model = small.classifier("concat")
+    model.compile("sgd", loss)
+    labels = np.where(Y == 2, wrong, Y)
+    for y in (labels, labels[:, None]):
+        with pytest.raises(ValueError, match=r"from 0 to 2. Received: .*1 of 4"):
+            model.fit(GOOD, y, verbose=0)
+    with pytest.raises(ValueError, match=r"from 0 to 2. Received: .*1 of 4"):
+        model.fit(GOOD, Y, validation_data=(GOOD, labels), verbose=0)
+
+
+@once
+def test_labels_that_are_left_out():
+    model = small.classifier("concat")
+    y = np.where(Y == 2, -1, Y)
+    model.compile("sgd", SPARSE(ignore_class=-1))
+    assert np.isfinite(model.evaluate(GOOD, y, verbose=0))
+    model.compile("sgd", lambda y, p: keras.ops.sum(p, axis=-1))
+    model.evaluate(GOOD, y, verbose=0)

@@ -1,0 +1,36 @@
+"""Numbers of classes that there are not, which not every backend tells of."""
+
+import keras
+import numpy as np
+
+
+def check_labels(y, sample_weight, model):
+    """Raise for labels that are no classes of a model with a sparse loss.
+
+    JAX counts none of their loss, and so trains on the others alone. Only arrays are
+    looked at, not tensors, and of these what the loss and the weights do not leave out.
+    """
+    loss = getattr(model, "loss", None)
+    loss = keras.losses.get(loss) if isinstance(loss, str) else loss
+    ignored = None
+    if isinstance(loss, keras.losses.SparseCategoricalCrossentropy):
+        ignored = loss.ignore_class
+    elif loss is not keras.losses.sparse_categorical_crossentropy:
+        return
+    if not isinstance(y, np.ndarray) or y.dtype.kind not in "biuf":
+        return
+    classes = model.output.shape[-1]
+    wrong = ~((y >= 0) & (y < classes))
+    if ignored is not None:
+        wrong &= y != ignored
+    if isinstance(sample_weight, np.ndarray) and sample_weight.size == y.size:
+        wrong &= sample_weight.reshape(y.shape) != 0
+    if wrong.any():
+        found = np.unique(y[wrong])[:5].tolist()
+        raise ValueError(
+            f"Labels must be numbers of the classes, from 0 to {classes - 1}. "
+            f"Received: {found} in `y`, {wrong.sum()} of {y.size}. Number them by "
+            "numpy.unique(y, return_inverse=True)[1], or make a model of more "
+            "`num_classes`. To leave some out, mark them by -1 for "
+            "keras.losses.SparseCategoricalCrossentropy(ignore_class=-1)."
+        )
