@@ -246,7 +246,10 @@ class LinearForecastBase(CompositeLayer):
 
     def _sums(self, x, y, groups, whole, parts=1):
         """`RidgeSums` of every group of steps: a list of those of its parts."""
-        series, covariates = _pair(x)
+        # Tensors become arrays; views stay what they are.
+        series, covariates, y = (
+            None if values is None else np.asarray(values) for values in (*_pair(x), y)
+        )
         if not self.built:
             self.build(_shapes_of(series, covariates))
         if len(series) != len(y) or tuple(y.shape[1:]) != (
