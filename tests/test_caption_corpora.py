@@ -224,7 +224,7 @@ def test_a_missing_corpus_says_how_to_get_it(load, tmp_path, monkeypatch):
     monkeypatch.delenv("KERAS_MMFUSION_DATA", raising=False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
     with pytest.raises(RecordError, match="set KERAS_MMFUSION_DATA") as error:
-        load()
+        load(data_dir=tmp_path)
     assert str(tmp_path / "home" / "datasets") in str(error.value)
 
 
