@@ -123,7 +123,8 @@ class FusionHyperModel(keras_tuner.HyperModel):
         Args:
             hp: `keras_tuner.HyperParameters`.
             model: The model that `build` made; not used with folds.
-            x: dict of arrays; without folds, anything that `model.fit` takes.
+            x: dict of arrays; without folds, or a linear skip to be fitted, anything
+                that `model.fit` takes.
             y: Array `(samples, ...)`.
             sample_weight: Array. Defaults to `None`.
             **kwargs: Further arguments of `model.fit`.
@@ -133,7 +134,8 @@ class FusionHyperModel(keras_tuner.HyperModel):
             over as many epochs as all of them have.
 
         Raises:
-            ValueError: With folds, validation data or something else than arrays.
+            ValueError: With folds, validation data; with folds or a linear skip,
+                something else than arrays.
         """
         if self.folds is None:
             return self.train(model, x, y, sample_weight, **kwargs)

@@ -1,7 +1,12 @@
 """A search space of forecasters."""
 
+import math
+
 from keras_mmfusion.models.fusion_forecaster import FusionForecaster
 from keras_mmfusion.tuning._hyper_model import FusionHyperModel
+from keras_mmfusion.tuning._packages import import_keras_tuner
+
+keras_tuner = import_keras_tuner()
 
 
 class ForecasterHyperModel(FusionHyperModel):
@@ -103,5 +108,15 @@ class ForecasterHyperModel(FusionHyperModel):
     def train(self, model, x, y, sample_weight=None, **kwargs):
         """`model.fit`, after the linear skip was fitted."""
         if hasattr(model.get_layer("skip"), "fit_closed_form"):
-            model.fit_closed_form(x, y, self.alpha)
+            if not isinstance(x, dict) or y is None:
+                raise keras_tuner.errors.FatalValueError(
+                    "The linear skip is fitted to arrays: x, a dict of one for each "
+                    f"modality, and y. Received: x of {type(x).__name__}, y of "
+                    f"{type(y).__name__}. Pass arrays, or skip=None."
+                )
+            # As Keras splits them: what is validated on is not fitted to.
+            split = kwargs.get("validation_split") or 0.0
+            rows = slice(math.floor(len(y) * (1.0 - split)))
+            known = {name: values[rows] for name, values in x.items()}
+            model.fit_closed_form(known, y[rows], self.alpha)
         return super().train(model, x, y, sample_weight, **kwargs)

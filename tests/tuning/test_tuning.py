@@ -191,6 +191,23 @@ class TestForecaster:
         # The linear part alone forecasts this series; nothing else was trained.
         assert trial.score < 1e-4
 
+    def test_the_skip_is_not_fitted_to_what_is_validated_on(self):
+        rng = np.random.default_rng(0)
+        x = {k: rng.normal(size=(20, *s)) for k, s in self.SHAPES.items()}
+        y, skips = rng.normal(size=(20, 3, 2)), []
+        ranges = {**SMALL, "fusion": "lmf", "rank": 2}
+        hypermodel = tuning.ForecasterHyperModel(self.SHAPES, 3, ranges=ranges)
+        for last in (y[15:], y[15:] + 9):
+            model = hypermodel.build(values_of())
+            model.fit = lambda *args, **kwargs: None
+            given = np.concatenate([y[:15], last])
+            hypermodel.fit(values_of(), model, x, given, validation_split=0.25)
+            skips.append(model.get_layer("skip").get_weights())
+        for ours, other in zip(*skips, strict=True):
+            np.testing.assert_array_equal(ours, other)
+        with pytest.raises(ValueError, match=r"fitted to arrays.*Received: x of list"):
+            hypermodel.fit(values_of(), model, [x])
+
     def test_like_a_model(self):
         model = tuning.ForecasterHyperModel(self.SHAPES, 3).build(values_of())
         hypermodel = tuning.ForecasterHyperModel.like(model, ranges={"dim": 24})
