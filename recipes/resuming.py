@@ -278,7 +278,12 @@ def write_whole(path, content):
     """Write a file that is whole or not there, whenever this is killed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
-    partial.write_bytes(content)
+    try:
+        partial.write_bytes(content)
+    except OSError as error:
+        # Of a full disk, the system does not say for which file. The last one stays.
+        partial.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error
     os.replace(partial, path)
 
 

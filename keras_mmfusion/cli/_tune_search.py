@@ -20,7 +20,7 @@ from keras_mmfusion.tuning import (
     ForecasterHyperModel,
     group_folds,
 )
-from keras_mmfusion.tuning._durable import make_tuner
+from keras_mmfusion.tuning._durable import keras_tuner, make_tuner
 
 TABLE = "trials.csv"
 SPLIT = 4
@@ -82,6 +82,11 @@ class Search:
         try:
             with _quiet():
                 self.tuner.search(x, y, sample_weight=weight, verbose=0, **options)
+        except (OSError, keras_tuner.errors.FatalError) as error:
+            raise RecordError(
+                f"The search in {self.folder} was ended ({error}). Once that is "
+                "mended, such as by room on the disk, the same command goes on."
+            ) from error
         except Exception as error:
             # From the chief of several processes, it comes as an error of gRPC.
             details = getattr(error, "details", None)

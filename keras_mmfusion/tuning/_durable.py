@@ -62,7 +62,7 @@ def make_tuner(
     name = os.environ.get("KERASTUNER_TUNER_ID", "tuner0")
     if not is_worker():
         recover(folder, name)
-    return (_Hyperband if kind == "hyperband" else keras_tuner.Tuner)(
+    return (_Hyperband if kind == "hyperband" else _Tuner)(
         oracle=oracle,
         hypermodel=hypermodel,
         directory=str(folder.parent),
@@ -76,7 +76,17 @@ def is_worker():
     return "KERASTUNER_ORACLE_IP" in os.environ and "chief" not in name
 
 
-class _Hyperband(keras_tuner.Hyperband):
+class _Tuner(keras_tuner.Tuner):
+    """A tuner that a full disk ends: no fault of the model, the trial is repeated."""
+
+    def run_trial(self, *args, **kwargs):
+        try:
+            return super().run_trial(*args, **kwargs)
+        except OSError as error:
+            raise keras_tuner.errors.FatalError(str(error)) from error
+
+
+class _Hyperband(_Tuner, keras_tuner.Hyperband):
     """Hyperband with an oracle of our own."""
 
     def __init__(self, **kwargs):

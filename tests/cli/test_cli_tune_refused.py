@@ -1,5 +1,7 @@
 """`mmfusion tune`: what it refuses, and that nothing is written then."""
 
+import errno
+import json
 import sys
 
 import numpy as np
@@ -111,6 +113,18 @@ class TestRefused:
 
         with only_one(output.with_name("found.search")):
             refused("Another process searches", *command(file, output)[1:])
+
+    def test_a_full_disk_fails_no_trial(self, file, output, refused, monkeypatch):
+        def fit(*args, **kwargs):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr("keras_mmfusion.tuning.ClassifierHyperModel.fit", fit)
+        for words in ([], ["--tuner", "hyperband", "--force"]):
+            refused(
+                "found.search was ended.*No space", *command(file, output, *words)[1:]
+            )
+            (trial,) = output.with_name("found.search").glob("trial_*/trial.json")
+            assert json.loads(trial.read_text())["status"] == "RUNNING"
 
     def test_nothing_can_be_trained(self, file, output, refused):
         words = command(file, output, "--range", "learning_rate=1e38")

@@ -1,6 +1,7 @@
 """A training that was killed ends with the weights of one that was not."""
 
 import csv
+import errno
 import json
 import os
 import signal
@@ -283,3 +284,20 @@ def test_an_output_that_is_no_folder(tmp_path, monkeypatch, capsys, recipe):
             with pytest.raises(SystemExit):
                 parse(["--output", str(tmp_path / "runs" / "new")])
         assert f"Cannot write to the folder {tmp_path}. " in capsys.readouterr().err
+
+
+@once
+def test_a_full_disk_names_the_file_and_leaves_the_last_one(tmp_path, monkeypatch):
+    file = tmp_path / "train.npz"
+    resuming.write_whole(file, b"before")
+
+    def write(path, content):
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(type(file), "write_bytes", write)
+    with pytest.raises(OSError, match=r"No space left on device: '.*train\.npz'"):
+        resuming.write_whole(file, b"after")
+    assert [(f.name, f.read_bytes()) for f in tmp_path.iterdir()] == [
+        ("train.npz", b"before")
+    ]
