@@ -67,12 +67,11 @@ class BeatLabeller:
         """Label every beat of a recording.
 
         Args:
-            record: `ECGRecord` with beats, or the path of a WFDB record.
+            record: `ECGRecord`, or the path of a WFDB record.
             beats: str. For a path: the annotation file to take the positions of
-                the beats from, or `"detect"` or `"xqrs"` to detect them, in the
-                first of `leads`. An `ECGRecord` has its
-                beats already: say here where they are from, for
-                `BeatLabels.beat_source`. Defaults to `"atr"`.
+                the beats from. `"detect"` or `"xqrs"` to detect them, in the first of
+                `leads`. An `ECGRecord` with `beats` keeps them: say here where they
+                are from, for `BeatLabels.beat_source`. Defaults to `"atr"`.
             leads: Name of a lead, or a sequence of names. Defaults to `None`, the
                 usual ones.
             batch_size: int. Segments per batch. Defaults to `32`.
@@ -94,7 +93,10 @@ class BeatLabeller:
         self.check_complete()
         source = DETECTOR if beats == "detect" else beats
         if isinstance(record, str) or hasattr(record, "__fspath__"):
-            record = _read(record, source, leads)
+            record = _read(record, source)
+        if source == DETECTOR and getattr(record, "beats", ()) is None:
+            lead = leads if isinstance(leads, str) else next(iter(leads or ()), None)
+            record = replace(record, beats=detect_beats(record, lead))
         inputs = self.preprocessor(record, leads=leads)
         probabilities = self.predict_beats(inputs.modalities, batch_size, progress)
         return BeatLabels.from_probabilities(
@@ -153,11 +155,11 @@ class BeatLabeller:
         return self.consensus(probabilities, modalities, self.causal)
 
 
-def _read(path, source, leads):
+def _read(path, source):
     if Path(path).suffix.lower() == ".csv":
         raise RecordError(
             f"Expected a WFDB record. Received: {path}, which does not tell its rate. "
-            "`read_csv(path, fs)` reads it; add `beats`, such as `detect_beats` finds."
+            '`read_csv(path, fs)` reads it, for `beats="detect"`.'
         )
     try:
         record = read_wfdb(path, annotator=None if source == DETECTOR else source)
@@ -169,6 +171,4 @@ def _read(path, source, leads):
         raise RecordError(message) from None
     if source != DETECTOR:
         check_alignment(record)
-        return record
-    lead = leads if isinstance(leads, str) else next(iter(leads or ()), None)
-    return replace(record, beats=detect_beats(record, lead))
+    return record

@@ -87,6 +87,7 @@ class Searching:
         """
         kind, queries, single = _queries(query)
         check_positive_int(k=k)
+        _require_index(index)
         rerank = self._rerank_of(rerank, kind, index)
         encoded = self._encoded(kind, queries, 64, features=rerank > 0)
         vectors = encoded["embedding"]
@@ -114,6 +115,8 @@ class Searching:
             ranked for an image; by the second, images for a text. Both are the same
             without re-ranking.
         """
+        _require_index(images)
+        _require_index(texts)
         if (images.kind, texts.kind) != ("image", "text"):
             raise ValueError(
                 "Expected an index of images, then one of texts. Received: "
@@ -314,3 +317,12 @@ def _queries(query):
         "channels), images, or token numbers (texts, length). Received: "
         f"{type(query).__name__} of shape {tuple(shape)}."
     )
+
+
+def _require_index(index):
+    if not isinstance(index, RetrievalIndex):
+        raise TypeError(
+            "Expected a RetrievalIndex: `model.index_images(…)`, "
+            "`model.index_texts(…)` or `RetrievalIndex.load(path)`. "
+            f"Received: {type(index).__name__}."
+        )

@@ -148,7 +148,8 @@ class DigitPreprocessor:
         if image.shape != (IMAGE_SIZE, IMAGE_SIZE):
             raise RecordError(
                 f"Expected a grey image of {IMAGE_SIZE} x {IMAGE_SIZE} pixels. "
-                f"Received: an array of shape {image.shape}. Resize it."
+                f"Received: an array of shape {image.shape}. Resize it; "
+                "`read_digit_image` makes one of a picture file."
             )
         scale = 255 if np.issubdtype(image.dtype, np.integer) else 1
         scaled = image.astype("float32") / np.float32(scale)

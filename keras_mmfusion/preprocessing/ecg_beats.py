@@ -138,7 +138,8 @@ class BeatPreprocessor:
         if record.beats is None or len(record.beats) == 0:
             raise RecordError(
                 f"Record {record.name} has no beats to label. Name an annotation "
-                "file with beats, or have them detected."
+                "file with beats, or have them detected (`detect_beats`, or "
+                '`predict_record(…, beats="detect")`).'
             )
         if record.fs < MIN_FS:
             raise RecordError(

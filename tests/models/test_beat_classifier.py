@@ -80,6 +80,9 @@ def test_detection_goes_by_both_names_in_the_named_lead(model, record, beats):
     labels = model.predict_record(EXCERPT, beats=beats, leads="V1")
     assert labels.leads == ("V1",) and labels.beat_source == "xqrs"
     assert labels.samples.tolist() == detect_beats(record, "V1").tolist()
+    bare = replace(record, beats=None)
+    again = model.predict_record(bare, beats=beats, leads="V1")
+    assert again.samples.tolist() == labels.samples.tolist()
 
 
 def test_batch_size_and_progress(model, labels, record):

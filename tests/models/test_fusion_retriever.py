@@ -305,6 +305,10 @@ def test_wrong_input(trained):
     # Of as many images as texts, what is asked and what is found would be swapped.
     with pytest.raises(ValueError, match="one of texts and one of images"):
         trained.retrieval_scores(texts, images)
+    with pytest.raises(TypeError, match=r"RetrievalIndex.*Received: ndarray"):
+        trained.search(x["text"][:1], images.embeddings)
+    with pytest.raises(TypeError, match=r"RetrievalIndex.*Received: str"):
+        trained.retrieval_scores(images, "texts.npz")
     with pytest.raises(ValueError, match="Expected at least one image"):
         trained.index_images(x["image"][:0])
     assert trained.search(x["text"][:1], images, k=2)[0].items.shape == (2,)
