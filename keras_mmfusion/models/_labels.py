@@ -17,9 +17,22 @@ def check_labels(y, sample_weight, model):
         ignored = loss.ignore_class
     elif loss is not keras.losses.sparse_categorical_crossentropy:
         return
-    if not isinstance(y, np.ndarray) or y.dtype.kind not in "biuf":
-        return
     classes = model.output.shape[-1]
+    listed = isinstance(y, (list, tuple)) and len(y) and np.ndim(y[0]) == 0
+    kind = getattr(getattr(y, "dtype", None), "kind", "")
+    # Pandas has text among objects.
+    named = kind in ("S", "U") or (
+        kind == "O" and any(isinstance(label, str) for label in np.ravel(y))
+    )
+    if listed or named:
+        raise ValueError(
+            "Labels must be an array of the numbers of the classes, from 0 to "
+            f"{classes - 1}. Received: {'a list' if listed else 'names'} in `y`. "
+            "numpy.asarray(y) makes an array of a list, and numpy.unique(y, "
+            "return_inverse=True)[1] numbers of names."
+        )
+    if not isinstance(y, np.ndarray) or kind not in "biuf":
+        return
     wrong = ~((y >= 0) & (y < classes))
     if ignored is not None:
         wrong &= y != ignored

@@ -46,7 +46,8 @@ class FusionClassifier(FusionModel):
             training that lose a modality, see `ModalityDropout`.
             Defaults to `0.0`.
         dropout: float. Dropout before the head. Defaults to `0.0`.
-        activation: Activation of the head, always computed in float32.
+        activation: Activation of the head, always computed in float32. With
+            `num_classes=1`, `"sigmoid"` for yes or no, or `None` for a number.
             Defaults to `"softmax"`.
         dtype: Dtype policy of all but the encoders, the decoder and the head.
             Defaults to `None`, the global policy.
@@ -114,6 +115,13 @@ class FusionClassifier(FusionModel):
         if isinstance(num_classes, numbers.Integral):
             # What numpy counts, such as `y.max() + 1`, is no int to Keras.
             num_classes = int(num_classes)
+        softmax = keras.activations.get(activation) is keras.activations.softmax
+        if num_classes == 1 and softmax:
+            raise ValueError(
+                "A softmax of one class is 1 whatever comes in. For yes or no, take "
+                '`activation="sigmoid"` or `num_classes=2`; for a number, '
+                f"`activation=None`. Received: num_classes=1, activation={activation!r}"
+            )
         # Maps tell how layers were quantised; those of layers with children go whole.
         own_policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
         policy = policy_of(own_policy, "")

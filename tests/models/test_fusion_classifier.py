@@ -81,6 +81,7 @@ def test_order_of_inputs_is_the_order_of_fusion(model):
         ({"fusion": "mean"}, "one of .'atd', 'cascade', .*'tfn'.*'mean'"),
         ({"fusion": ATDFusion(8, 2), "fusion_options": {"num_heads": 2}}, "options"),
         ({"pooling": "max"}, "pooling='max'"),
+        ({"num_classes": 1}, "softmax of one class.*sigmoid"),
         ({"decoder": "lstm"}, "decoder.*'lstm'"),
         ({"decoder": keras.layers.LSTM(4)}, r"\(None, 4\).*return_sequences"),
         ({"decoder": keras.layers.Reshape((-1, 2, 4))}, r"\(None, 6, 2, 4\)"),

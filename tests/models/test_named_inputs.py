@@ -299,6 +299,9 @@ def test_labels_that_are_no_classes(loss, wrong):
     """On JAX they would count as no loss."""
     model = small.classifier("concat")
     model.compile("sgd", loss)
+    for y in (list(Y), np.array(["N", "S", "V"])[Y], np.array(["N", "S", "V"], "O")[Y]):
+        with pytest.raises(ValueError, match=r"an array of the numbers.*unique"):
+            model.fit(GOOD, y, verbose=0)
     labels = np.where(Y == 2, wrong, Y)
     for y in (labels, labels[:, None]):
         with pytest.raises(ValueError, match=r"from 0 to 2. Received: .*1 of 4"):
