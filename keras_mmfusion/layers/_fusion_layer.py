@@ -81,6 +81,14 @@ class FusionLayer(CompositeLayer):
                 f"{self._widths} features, in this order. Received: {len(widths)} of "
                 f"{widths}. Give them in that order, or to a layer of their own."
             )
+        sizes = [shape[0] for shape in input_shape if shape[0] is not None]
+        # One sample would be fused with each of the others. A list, not a set: while
+        # PyTorch traces a model, its sizes are tensors.
+        if any(size != sizes[0] for size in sizes[1:]):
+            raise ValueError(
+                f"{name} expects the same samples of every modality. Received: "
+                f"batches of {sizes}. Repeat what is the same for all of them."
+            )
         self.check_lengths(input_shape)
 
     def check_lengths(self, input_shape):
@@ -105,10 +113,13 @@ class FusionLayer(CompositeLayer):
                 masks.append(_alignment.all_valid(x))
                 continue
             m = ops.cast(m, "bool")
-            if len(m.shape) != 2:
+            sizes = zip(m.shape, x.shape[:2], strict=False)
+            fits = all(None in pair or pair[0] == pair[1] for pair in sizes)
+            if len(m.shape) != 2 or not fits:
                 raise ValueError(
-                    f"{type(self).__name__} expects masks of shape (batch, time). "
-                    f"Received: shape {tuple(m.shape)} for the mask of modality {i}"
+                    f"{type(self).__name__} expects masks of shape (batch, time), that "
+                    f"of their modality. Received: shape {tuple(m.shape)} for the mask "
+                    f"of modality {i}, of shape {tuple(x.shape)}"
                 )
             masks.append(m)
         return masks

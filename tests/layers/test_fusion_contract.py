@@ -63,6 +63,18 @@ def test_other_modalities_than_it_was_built_for(fusion):
             layer(other)
 
 
+@once
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_one_sample_is_not_spread_over_the_batch(fusion):
+    x = numbers(2, (2, 5, 4), (2, 5, 3))
+    layer = built(maker(fusion), x)
+    with pytest.raises(ValueError, match=r"the same samples .*batches of \[2, 1\]"):
+        layer([x[0], x[1][:1]])
+    for mask in (np.ones((1, 5), bool), np.ones((2, 1), bool), np.ones(5, bool)):
+        with pytest.raises(ValueError, match=r"that of their modality.*\(2, 5, 3\)"):
+            layer(x, mask=[None, mask])
+
+
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_scores_are_as_announced(fusion):
     x = numbers(3, *PAIR, (2, 5, 2))
