@@ -29,6 +29,11 @@ TEST_SEED = 2000
 
 def main(argv=None):
     args = parse_arguments(argv)
+    below = Path(args.protocol, args.noise)
+    ours = Path(args.output) / below
+    common.check_runs([ours, scoring.RECORDS / below])
+    if not ours.is_dir():
+        print(f"{ours} is not there: what follows was recorded beside this recipe")
     for run in unscored(args):
         seed = int(run.name.removeprefix("seed"))
         score_run(run, data.load(args.protocol, seed, args.data), args)

@@ -40,12 +40,26 @@ def read(output, protocol, noise):
 
 
 def scored_runs(output, protocol, noise):
-    """`{(network, seed): folder}`, recorded ones where there is no run of one's own."""
-    return {
-        (file.parts[-3], int(file.parts[-2].removeprefix("seed"))): file.parent
+    """`{(network, seed): folder}`, recorded ones where there is no run of one's own.
+
+    Recorded ones of another size, or of other pairs than one's own, such as those of
+    `--smoke`, cannot stand beside these, and are left out.
+    """
+    recorded, own = (
+        {
+            (file.parts[-3], int(file.parts[-2].removeprefix("seed"))): file.parent
+            for file in folder.glob(f"{protocol}/{noise}/*/seed*/test.npz")
+        }
         for folder in (RECORDS, Path(output))
-        for file in folder.glob(f"{protocol}/{noise}/*/seed*/test.npz")
-    }
+    )
+    made = {_made_with(run) for run in own.values()}
+    alike = {key: run for key, run in recorded.items() if made <= {_made_with(run)}}
+    return alike | own
+
+
+def _made_with(run):
+    facts = json.loads((run / "run.json").read_text())
+    return facts["size"], facts["samples"], facts["pairs"]
 
 
 def pairs_of(output, protocol, noise):

@@ -250,6 +250,10 @@ def test_scores_are_read_from_records(corpus, tmp_path, monkeypatch, capsys):
     grids, metrics = scoring.read(runs, "digits", "incomplete")
     np.testing.assert_equal(grids, expected[0])
     assert metrics == expected[1] and release.values_of(runs, "fc") == found
+    # Beside a run of fewer pairs, they do not count.
+    facts = runs / "digits" / "incomplete" / "fc" / "seed3" / "run.json"
+    facts.write_text(facts.read_text().replace('"pairs": 8', '"pairs": 4'))
+    assert set(scoring.scored_runs(runs, "digits", "incomplete")) == {("fc", 3)}
     shutil.rmtree(runs)
     with pytest.raises(SystemExit, match=r"train.py --noise incomplete --network fc"):
         release.with_weights(release.best(runs, "fc"))
