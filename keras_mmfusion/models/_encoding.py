@@ -103,6 +103,13 @@ def _encoded(name, filled, present, encoder, policy, ranks, own_mask=False):
 
 
 def _checked(name, encoded, ranks):
+    if not hasattr(encoded, "shape"):
+        raise ValueError(
+            f"The encoder of {name!r} must yield one tensor (batch, time, features). "
+            f"Received: a {type(encoded).__name__} of {len(encoded)}. Make a "
+            "keras.Model of the one to be fused; a recurrent layer goes without "
+            "`return_state`."
+        )
     if len(encoded.shape) not in ranks:
         raise ValueError(
             f"The encoder of {name!r} must yield (batch, time, features). "

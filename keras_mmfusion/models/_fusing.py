@@ -1,6 +1,7 @@
 """From encoded modalities to one sequence."""
 
 import keras
+import numpy as np
 
 from keras_mmfusion.models._encoding import drop_modalities
 from keras_mmfusion.models._policies import policy_of
@@ -32,9 +33,15 @@ def fuse_modalities(
             int(dim), name="fusion", dtype=policy_of(policy, "fusion")
         )
         return dense(features[0]), features[0], dense
-    if any(keras.tree.flatten(modality_dropout)):
+    if np.any(modality_dropout):
         features = drop_modalities(
             names, features, modality_dropout, policy_of(policy, "")
         )
     fuse = get_fusion(fusion, dim, options, dtype=policy, every_step=every_step)
-    return fuse(features), features, fuse
+    fused = fuse(features)
+    if len(getattr(fused, "shape", ())) != 3:
+        raise ValueError(
+            f"A fusion must give (batch, time, features). Received: {fused} of the "
+            f"layer {fuse.name!r}. A vector is one step: x[:, None] makes it one."
+        )
+    return fused, features, fuse

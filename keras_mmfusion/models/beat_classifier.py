@@ -47,8 +47,17 @@ class BeatClassifier(BeatLabeller, FusionClassifier):
         self, inputs, encoders, classes=None, causal=False, consensus=None, **kwargs
     ):
         if classes is not None:
-            kwargs["num_classes"] = len(classes)
-        kwargs["pooling"] = None
+            count = kwargs.setdefault("num_classes", len(classes))
+            if count != len(classes):
+                raise ValueError(
+                    "`num_classes` must be the number of `classes`, or left out. "
+                    f"Received: num_classes={count!r}, classes={list(classes)}."
+                )
+        if kwargs.setdefault("pooling", None) is not None:
+            raise ValueError(
+                "A BeatClassifier classifies every beat, `pooling=None`. Received: "
+                f"pooling={kwargs['pooling']!r}. A FusionClassifier classifies samples."
+            )
         super().__init__(inputs, encoders, **kwargs)
         self.classes = classes
         self.causal = causal

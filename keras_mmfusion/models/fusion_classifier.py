@@ -1,10 +1,8 @@
 """A classifier over named modalities: one encoder each, a fusion, a head."""
 
-import numbers
-
 import keras
 
-from keras_mmfusion._checks import check_choice, check_positive_int
+from keras_mmfusion._checks import check_choice, check_count, check_positive_int
 from keras_mmfusion._serialization import register
 from keras_mmfusion.models._encoding import check_encoders, encode, sample_shapes
 from keras_mmfusion.models._fusing import fuse_modalities
@@ -112,9 +110,9 @@ class FusionClassifier(FusionModel):
         check_encoders(inputs, encoders)
         check_choice(("mean", None), pooling=pooling)
         check_positive_int(dim=dim)
-        if isinstance(num_classes, numbers.Integral):
-            # What numpy counts, such as `y.max() + 1`, is no int to Keras.
-            num_classes = int(num_classes)
+        check_count(num_classes=num_classes)
+        # What numpy counts, such as `y.max() + 1`, is no int to Keras.
+        num_classes = int(num_classes)
         softmax = keras.activations.get(activation) is keras.activations.softmax
         if num_classes == 1 and softmax:
             raise ValueError(

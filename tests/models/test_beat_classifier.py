@@ -268,3 +268,11 @@ def test_missing_beats_teach_nothing(record):
         y[:, 20:] = label
         losses.append(model.test_on_batch(x, y))
     assert losses[0] == pytest.approx(losses[1], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"num_classes": 3}, {"pooling": "mean"}], ids=["count", "pooling"]
+)
+def test_arguments_that_go_with_no_beats(wrong):
+    with pytest.raises(ValueError, match=rf"Received: {next(iter(wrong))}="):
+        BeatClassifier({"e": (6, 4)}, {"e": None}, classes=["N", "V"], **wrong)
