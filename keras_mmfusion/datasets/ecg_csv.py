@@ -135,7 +135,8 @@ def _cells(path, rows, first, width):
         if len(row) != width:
             raise RecordError(
                 f"{path} is not a table: expected {width} columns, as in the header. "
-                f"Received: {len(row)} in line {rows.line_num}. {_COMMAS}"
+                f"Received: {len(row)} in line {rows.line_num}. {_COMMAS} "
+                "Take out what stands before the header, which is the first line."
             )
         for cell in row:
             value = _number(cell)

@@ -172,9 +172,10 @@ def _read_header(wfdb, path):
             f"Expected a WFDB record. Received: {path}. Write its signals as one "
             "(wfdb.io.convert.edf.read_edf reads it, wfdb.wrsamp writes) or as CSV."
         )
-    if path.suffix.lower() == ".csv" and path.is_file():
+    if path.suffix.lower() in {".csv", ".tsv", ".txt"} and path.is_file():
         raise RecordError(
-            f"Expected a WFDB record. Received: {path}. `read_csv(path, fs)` reads it."
+            f"Expected a WFDB record. Received: {path}. Tables are read from .csv "
+            "files (`read_csv(path, fs)`; for commands, --fs)."
         )
     file = path.with_name(path.name + ".hea")
     if path.is_dir() and not file.exists():

@@ -266,6 +266,7 @@ def test_rate_where_it_does_not_belong(path, refused):
         ("MLII,V1\na,b\nc,d\n", "no number"),
         ("MLII\n1e8\n-2e30\n", "no number .* that could be millivolts"),
         ("MLII,V1\n1,2\n1,2,3\n", "not a table"),
+        ("Name,X\nRate,512\n\nLead I\n0.1\n", "line 4.*before the header"),
         ("MLII,V1\n1\n2\n", "expected 2 columns.*1 in line 2"),
         ("time\n1\n2\n", "no lead"),
         ("MLII;V1\n0.1;0.2\n0.2;0.3\n", "no number.*commas"),
