@@ -82,6 +82,17 @@ class FusionModel(NamedModel):
         return keras.saving.serialize_keras_object(fusion)
 
 
+def known_classes(model):
+    """A scope in which layers of a model can be made anew from their configs.
+
+    Classes of users need to be registered for a file only: here they are at hand.
+    """
+    kinds = {type(layer) for layer in model._flatten_layers()}
+    name_of = keras.saving.get_registered_name
+    own = {kind.__name__: kind for kind in kinds if name_of(kind) == kind.__name__}
+    return keras.saving.CustomObjectScope(own)
+
+
 def restored(saved, custom_objects=None):
     """What was saved as JSON; other values, such as names and None, as they are."""
     if not isinstance(saved, dict):

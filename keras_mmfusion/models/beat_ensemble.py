@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_mmfusion._serialization import register
 from keras_mmfusion.models._beat_labeller import BeatLabeller
+from keras_mmfusion.models._fusion_model import known_classes
 from keras_mmfusion.models._named_model import NamedModel
 from keras_mmfusion.models._policies import copy_weights
 from keras_mmfusion.models._specialists import DecidedMean, numbers_of
@@ -216,7 +217,7 @@ class BeatEnsemble(BeatLabeller, NamedModel):
 def _copy(member, name):
     # Paths that differ: by them PyTorch knows its parameters, and would keep those of
     # one member only.
-    with keras.name_scope(name):
+    with keras.name_scope(name), known_classes(member):
         copy = type(member).from_config({**member.get_config(), "name": name})
     copy_weights(member, copy)
     return copy

@@ -6,7 +6,12 @@ from keras_mmfusion._checks import check_positive_int
 from keras_mmfusion._serialization import register
 from keras_mmfusion.models._encoding import check_encoders, encode, sample_shapes
 from keras_mmfusion.models._fusing import fuse_modalities
-from keras_mmfusion.models._fusion_model import FusionModel, restored, restored_layers
+from keras_mmfusion.models._fusion_model import (
+    FusionModel,
+    known_classes,
+    restored,
+    restored_layers,
+)
 from keras_mmfusion.models._known_error import KnownSquaredError
 from keras_mmfusion.models._missing import DropMask
 from keras_mmfusion.models._policies import copy_weights, policy_of, with_quantized
@@ -209,7 +214,8 @@ class FusionAutoencoder(FusionModel):
             config["fusion"] = keras.saving.serialize_keras_object(fuse)
             config["fusion_options"] = {}
         config = {**config, "num_classes": num_classes, **options}
-        model = FusionClassifier.from_config(config)
+        with known_classes(self):
+            model = FusionClassifier.from_config(config)
         names = [*filter(None, self._encoder_names.values()), self._fusion_name]
         for name in names:
             copy_weights(self.get_layer(name), model.get_layer(name))

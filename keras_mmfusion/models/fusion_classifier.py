@@ -6,7 +6,12 @@ from keras_mmfusion._checks import check_choice, check_count, check_positive_int
 from keras_mmfusion._serialization import register
 from keras_mmfusion.models._encoding import check_encoders, encode, sample_shapes
 from keras_mmfusion.models._fusing import fuse_modalities
-from keras_mmfusion.models._fusion_model import FusionModel, restored, restored_layers
+from keras_mmfusion.models._fusion_model import (
+    FusionModel,
+    known_classes,
+    restored,
+    restored_layers,
+)
 from keras_mmfusion.models._missing import MaskedMean
 from keras_mmfusion.models._policies import copy_weights, policy_of, with_quantized
 from keras_mmfusion.models.fusions import check_every_step
@@ -236,7 +241,8 @@ class FusionClassifier(FusionModel):
         # What is frozen stays so, a whole model too; but not the head.
         frozen = [name for name in self._frozen() if name != "head"]
         config |= {"trainable": True, "frozen": frozen or None}
-        model = type(self).from_config(config)
+        with known_classes(self):
+            model = type(self).from_config(config)
         for layer in model.layers:
             if layer.name != "head":
                 copy_weights(self.get_layer(layer.name), layer)

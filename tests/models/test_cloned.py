@@ -8,7 +8,13 @@ from small import classifier, inputs, predict
 from test_beat_ensemble import BEATS, member
 
 from keras_mmfusion.layers import LSTMEncoder, ResNet1DEncoder
-from keras_mmfusion.models import BeatEnsemble, FusionClassifier, FusionForecaster
+from keras_mmfusion.models import (
+    BeatClassifier,
+    BeatEnsemble,
+    FusionAutoencoder,
+    FusionClassifier,
+    FusionForecaster,
+)
 
 
 @once
@@ -132,3 +138,23 @@ def test_a_shared_encoder_stays_shared(tmp_path):
     assert copy.count_params() == again.count_params() == model.count_params()
     features = model.with_num_classes(3).fused_features(x)
     assert_close(features, model.fused_features(x), 0.0)
+
+
+class Doubled(keras.layers.Layer):
+    """Of a user who has not registered it."""
+
+    def call(self, inputs):
+        return 2 * inputs
+
+
+@once
+def test_classes_that_are_not_registered():
+    options = {"inputs": {"a": (3, 2)}, "encoders": {"a": Doubled()}, "dim": 4}
+    beats = BeatClassifier(**options, classes=["N", "V"])
+    autoencoder = FusionAutoencoder(**options, decoders={"a": keras.layers.Dense(2)})
+    for model in (
+        FusionClassifier(**options),
+        autoencoder,
+        BeatEnsemble([beats, beats]),
+    ):
+        assert model.with_num_classes(3).output_shape[-1] == 3
