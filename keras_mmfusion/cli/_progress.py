@@ -1,7 +1,27 @@
 """A progress bar on stderr, silent unless someone is watching."""
 
 import contextlib
+import os
+import re
 import sys
+
+# What Keras draws grey is still to be done.
+_TO_DO = re.compile("\33\\[37m(━*)")
+_COLOUR = re.compile("\33\\[[0-9;]*m")
+
+
+class _Plain:
+    """A stream without colours, for those who set `NO_COLOR`."""
+
+    def __init__(self, stream):
+        self._stream = stream
+
+    def __getattr__(self, name):
+        return getattr(self._stream, name)
+
+    def write(self, text):
+        text = _TO_DO.sub(lambda bar: " " * len(bar[1]), text)
+        return self._stream.write(_COLOUR.sub("", text))
 
 
 def progress_bar(title):
@@ -21,7 +41,8 @@ def progress_bar(title):
         import keras
 
         # The bar of Keras writes to stdout, which is kept for results.
-        with contextlib.redirect_stdout(sys.stderr):
+        stream = _Plain(sys.stderr) if os.environ.get("NO_COLOR") else sys.stderr
+        with contextlib.redirect_stdout(stream):
             if "bar" not in state:
                 print(title)
                 state["bar"] = keras.utils.Progbar(total)

@@ -18,14 +18,17 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_bar_begins_with_the_work_and_ends_once(monkeypatch, capsys):
+@pytest.mark.parametrize("no_colour", ["", "1"])
+def test_a_bar_begins_with_the_work_and_ends_once(monkeypatch, capsys, no_colour):
     monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setenv("NO_COLOR", no_colour)
     update = progress_bar("Counting")
     assert sys.stderr.getvalue() == ""
     for done in (1, 2, 3, 3):
         update(done, 3)
     shown = sys.stderr.getvalue()
     assert shown.startswith("Counting\n") and shown.count("3/3") == 1
+    assert ("\33" in shown) == (not no_colour) and "━" in shown
     assert capsys.readouterr().out == ""
 
 
