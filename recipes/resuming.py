@@ -287,6 +287,15 @@ def write_whole(path, content):
     os.replace(partial, path)
 
 
+def save_arrays(path, **arrays):
+    """`numpy.savez_compressed` into a file that is whole or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    with open(partial, "wb") as file:
+        np.savez_compressed(file, **arrays)
+    os.replace(partial, path)
+
+
 def _numbered(found, name):
     count = sum(key.startswith(f"{name}_") for key in found.files)
     return [found[f"{name}_{number}"] for number in range(count)]

@@ -23,6 +23,7 @@ from keras_mmfusion.datasets.digit_batches import MODALITIES
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
+import resuming
 
 TEST_SEED = 2000
 
@@ -78,7 +79,7 @@ def score_run(run, digits, args):
         ).astype("uint8")
         for present in scoring.subsets(seen_by(network))
     }
-    np.savez_compressed(
+    resuming.save_arrays(
         run / "test.npz",
         predicted=predicted.astype("uint8"),
         labels=labels_of(digits, args.pairs),

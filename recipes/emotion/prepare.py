@@ -43,9 +43,8 @@ def main(argv=None):
         network = features.frame_network(weights)
     arrays = features.of_corpus(corpus, vectors, network, args.every)
     file = file_of(args.output, args.corpus)
-    file.parent.mkdir(parents=True, exist_ok=True)
     names = np.array([turn.name for turn in corpus.turns])
-    np.savez_compressed(file, names=names, **arrays)
+    resuming.save_arrays(file, names=names, **arrays)
     print(f"{file}: {len(names):,} turns", flush=True)
     for name, values in arrays.items():
         count = np.isnan(values).reshape(len(values), -1).all(axis=1).sum()

@@ -125,7 +125,7 @@ def run(args, corpus, arrays, fold, number, subset, fusion, pretrained):
         return
     classifier.save_weights(folder / "model.weights.h5")
     said = classifier.predict(test, batch_size=args.batch_size, verbose=0)
-    np.savez_compressed(folder / "test.npz", probabilities=said, rows=fold[2])
+    resuming.save_arrays(folder / "test.npz", probabilities=said, rows=fold[2])
     of_validation_said = classifier.predict(validation, verbose=0)
     found = emotion_metrics(of_validation, of_validation_said, len(EMOTIONS))
     resuming.finish(

@@ -4,6 +4,7 @@ import json
 
 import keras
 import models
+import resuming
 import study
 from batches import some
 
@@ -25,7 +26,8 @@ def run(task, name, seed, budget, output):
     x, y = task.test()
     found = task.metrics(y, predicts.predict(x, batch_size=64, verbose=0))
     curves = disturbed(task, predicts, *some(x, y, budget.disturbed))
-    file.write_text(json.dumps({"test": found, **curves}, indent=1))
+    scores = json.dumps({"test": found, **curves}, indent=1)
+    resuming.write_whole(file, scores.encode())
     print(f"{folder}: test {next(iter(found.items()))}", flush=True)
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import architecture
 import data
-import numpy as np
 import scoring
 
 from keras_mmfusion.datasets import mitbih
@@ -20,6 +19,7 @@ from keras_mmfusion.preprocessing import BeatPreprocessor
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
+import resuming
 
 
 def main(argv=None):
@@ -77,7 +77,7 @@ def predict_all(output, protocol, variant, recordings):
             for r in recordings
             if part(r).any()
         }
-        np.savez_compressed(run / "test.npz", **predictions)
+        resuming.save_arrays(run / "test.npz", **predictions)
 
 
 def build(protocol, variant):

@@ -18,6 +18,7 @@ import scoring
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
+import resuming
 
 TEST_SEED = 2000
 
@@ -37,7 +38,6 @@ def main(argv=None):
     training = data.Triples(data.load("train", args.data), 4096, seed=0).whole()
     for name, outputs in scoring.principal_components(training, images).items():
         folder = Path(args.output, name, "seed0")
-        folder.mkdir(parents=True, exist_ok=True)
         keep(folder, scoring.errors(outputs, images))
     print_table(scoring.read(args.output), len(next(iter(images.values()))))
 
@@ -56,7 +56,8 @@ def trained(run):
 
 
 def keep(folder, errors):
-    (folder / "test.json").write_text(json.dumps(errors, indent=2))
+    found = json.dumps(errors, indent=2)
+    resuming.write_whole(folder / "test.json", found.encode())
 
 
 def print_table(found, count):

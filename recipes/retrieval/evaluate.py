@@ -16,6 +16,7 @@ import scoring
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
+import resuming
 
 
 def main(argv=None):
@@ -39,7 +40,7 @@ def main(argv=None):
                     model, test, rerank=model.rerank if model.rerank_weight else 0
                 ),
             }
-            file.write_text(json.dumps(found, indent=2))
+            resuming.write_whole(file, json.dumps(found, indent=2).encode())
     rows = [("chance", [scoring.chance(test)])]
     if data.is_small(args.corpus):
         baseline = scoring.neighbours(train, test)

@@ -301,3 +301,20 @@ def test_a_full_disk_names_the_file_and_leaves_the_last_one(tmp_path, monkeypatc
     assert [(f.name, f.read_bytes()) for f in tmp_path.iterdir()] == [
         ("train.npz", b"before")
     ]
+
+
+@once
+def test_arrays_are_whole_or_not_there(tmp_path, monkeypatch):
+    file = tmp_path / "run" / "test.npz"
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+
+        def half(file, **arrays):
+            file.write(b"PK")
+            raise Killed
+
+        patch.setattr(resuming.np, "savez_compressed", half)
+        resuming.save_arrays(file, said=np.arange(3))
+    assert not file.exists()
+    resuming.save_arrays(file, said=np.arange(3))
+    assert np.load(file)["said"].tolist() == [0, 1, 2]
+    assert [f.name for f in file.parent.iterdir()] == ["test.npz"]
