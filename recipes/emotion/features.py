@@ -5,6 +5,8 @@ rows. Words: vectors, 32 rows. Rows are those of a temporal pyramid, so that tur
 any length have as many. What a turn lacks is NaN throughout.
 """
 
+from pathlib import Path
+
 import keras
 import numpy as np
 
@@ -126,6 +128,11 @@ def word_vectors(path, corpus):
 
 def frame_network(weights):
     """`FrameFeatures` of a ResNet-50; `weights` as in Keras Applications."""
+    if weights not in (None, "imagenet") and not Path(weights).is_file():
+        raise SystemExit(
+            "error: --frames must be imagenet, random, none, or a file of weights. "
+            f"Received: {weights}"
+        )
     network = keras.applications.ResNet50(
         include_top=False, weights=weights, input_shape=(224, 224, 3)
     )

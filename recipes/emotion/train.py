@@ -51,8 +51,16 @@ def main(argv=None):
     speed.set_up(args)
     options = {"expected_counts": None} if args.any_counts else {}
     corpus = features.load_corpus(args.corpus, args.data, **options)
-    arrays = load_features(args, corpus)
     folds = FOLDS[args.folds](corpus)
+    if odd := [n for n in args.fold or () if not 0 <= n < len(folds)]:
+        raise SystemExit(
+            f"error: --fold must be from 0 to {len(folds) - 1} for --folds "
+            f"{args.folds}. Received: {' '.join(map(str, odd))}"
+        )
+    arrays = load_features(args, corpus)
+    for name in dict.fromkeys(n for subset in args.subsets for n in SUBSETS[subset]):
+        if np.isnan(arrays[name]).all():
+            print(f"no turn has {name}: prepare.py left it out", flush=True)
     for number in range(len(folds)) if args.fold is None else args.fold:
         scaled = features.standardised(arrays, folds[number][0])
         for subset in args.subsets:
@@ -68,12 +76,12 @@ def load_features(args, corpus):
     file = file_of(args.output, args.corpus)
     if not file.exists():
         raise SystemExit(
-            f"No features at {file}. Compute them: python prepare.py --corpus "
+            f"error: No features at {file}. Compute them: python prepare.py --corpus "
             f"{args.corpus} --words FILE"
         )
     with np.load(file) as found:
         if found["names"].tolist() != [turn.name for turn in corpus.turns]:
-            raise SystemExit(f"{file} is of other turns. Run prepare.py again.")
+            raise SystemExit(f"error: {file} is of other turns. Run prepare.py again.")
         return {name: found[name] for name in found.files if name != "names"}
 
 

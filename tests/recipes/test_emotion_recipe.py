@@ -205,7 +205,7 @@ def test_it_learns_from_the_words(tmp_path):
     assert found["ua"] > 0.6
 
 
-def test_msp_improv_without_video_and_words(tmp_path):
+def test_msp_improv_without_video_and_words(tmp_path, capsys):
     """What is missing in all turns is missing in the model, too."""
     write_msp_improv(tmp_path, 1, sessions=range(1, 4), seconds=SECONDS)
     common = ["--corpus", "msp_improv", "--any-counts", *places(tmp_path)]
@@ -214,6 +214,7 @@ def test_msp_improv_without_video_and_words(tmp_path):
         [*common, *FAST, "--fold", "0", "--epochs", "1", "1", "--subsets", "at",
          "--fusions", "cascade"]
     )  # fmt: skip
+    assert "no turn has text: prepare.py left it out" in capsys.readouterr().out
     ((_, scores),) = evaluate.main(common).items()
     assert 0 <= scores["ua"] <= 1
 
@@ -223,6 +224,10 @@ def test_what_is_not_there(tmp_path):
     common = ["--corpus", "msp_improv", "--any-counts", *places(tmp_path)]
     with pytest.raises(SystemExit, match="Compute them"):
         train.main(common)
+    with pytest.raises(SystemExit, match=r"0 to 2 for --folds session.*Received: 3"):
+        train.main([*common, "--fold", "0", "3"])
+    with pytest.raises(SystemExit, match=r"file of weights. Received: none\.h5"):
+        prepare.main([*common, "--frames", "none.h5"])
     (tmp_path / "few.txt").write_text("the 0.1 0.2\n")
     with pytest.raises(SystemExit, match="300 numbers a word"):
         prepare.main([*common, "--words", str(tmp_path / "few.txt")])
