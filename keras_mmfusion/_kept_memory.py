@@ -16,7 +16,7 @@ def keep_freed_memory():
     To be called before JAX computes, whose threads keep the arenas that they have.
 
     XLA allocates what a step needs anew at each call, and the system hands out every
-    page of it empty when it is first touched: a third of the time of a step that
+    page of it empty when it is first touched: a quarter of the time of a step that
     takes hundreds of megabytes. The other backends keep what they free. Whoever set
     `MALLOC_…` or `GLIBC_TUNABLES` in the environment is left alone. With an
     accelerator it does nothing, good or bad.
