@@ -126,9 +126,17 @@ def _remedy(shape):
 
 
 def _takes_mask(encoder):
-    if isinstance(encoder, keras.Sequential):
-        # Else its first layer loses the mask, and warns.
-        return bool(encoder.layers) and encoder.layers[0].supports_masking
+    # A Sequential whose first layer has none loses the mask there, and warns.
+    lost = isinstance(encoder, keras.Sequential) and not (
+        encoder.layers and encoder.layers[0].supports_masking
+    )
+    return not lost and _uses_mask(encoder)
+
+
+def _uses_mask(encoder):
+    if isinstance(encoder, (keras.Sequential, keras.Function)):
+        # Where none of them does, a mask would change nothing, but make Keras warn.
+        return any(map(_uses_mask, encoder.layers))
     return "mask" in inspect.signature(encoder.call).parameters
 
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import small
-from backends import gradients
+from backends import gradients, once
 from harness import assert_close
 
 from keras_mmfusion.layers import LSTMEncoder, PerStepEncoder, ResNet1DEncoder
@@ -386,3 +386,10 @@ def test_a_functional_encoder_hands_on_its_mask():
         )
         outputs.append(small.predict(model, x))
     assert_close(*outputs, 1e-6)
+
+
+@once
+@pytest.mark.filterwarnings("error:.*does not support masking")
+def test_an_encoder_that_uses_no_mask_is_given_none():
+    vector = keras.Sequential([keras.layers.Dense(4), keras.layers.Reshape((1, 4))])
+    FusionClassifier({"wave": (6, 4), "age": (3,)}, {"wave": None, "age": vector})
