@@ -137,9 +137,8 @@ class BeatPreprocessor:
         record = checked_record(record)
         if record.beats is None or len(record.beats) == 0:
             raise RecordError(
-                f"Record {record.name} has no beats to label. Name an annotation "
-                "file with beats, or have them detected (`detect_beats`, or "
-                '`predict_record(…, beats="detect")`).'
+                f"Record {record.name} has no beats to label. Name an annotation file "
+                'with beats, or have them detected (`beats="detect"`).'
             )
         if record.fs < MIN_FS:
             raise RecordError(
