@@ -8,6 +8,13 @@ import keras
 from keras_mmfusion._kept_memory import keep_freed_memory
 from keras_mmfusion.datasets.prefetched_batches import PrefetchedBatches
 
+# What recipes count by, as far as they do.
+LEAST = dict.fromkeys(
+    ("epochs", "steps", "steps_per_epoch", "batch_size", "width", "triples", "images"),
+    1,
+)
+LEAST |= {"steps_per_execution": 1, "patience": 0, "workers": 0}
+
 
 def add_arguments(parser, workers=True):
     """The options; without those on batches for a recipe that has arrays."""
@@ -42,7 +49,19 @@ def add_arguments(parser, workers=True):
 
 
 def set_up(args):
-    """What has to be set before a model is built."""
+    """What has to be set before a model is built.
+
+    Raises:
+        SystemExit: An option, of this recipe or of all, that no training can have.
+    """
+    for name, least in LEAST.items():
+        given = getattr(args, name, None)
+        values = given if isinstance(given, list) else [given]
+        if any(value is not None and value < least for value in values):
+            raise SystemExit(
+                f"error: --{name.replace('_', '-')} must be at least {least}. "
+                f"Received: {given}"
+            )
     keras.config.set_dtype_policy(args.precision)
     keep_freed_memory()
     kept = os.environ.get("JAX_COMPILATION_CACHE_DIR")

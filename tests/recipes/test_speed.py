@@ -98,6 +98,18 @@ def test_precision():
 
 
 @once
+def test_counts_that_no_training_can_have():
+    speed.set_up(parsed("--workers", "0"))
+    for option in "--steps-per-execution", "--workers":
+        with pytest.raises(SystemExit, match=f"{option} must be at least .*: -1"):
+            speed.set_up(parsed(option, "-1"))
+    args = parsed()
+    args.images, args.epochs = None, [2, 0]
+    with pytest.raises(SystemExit, match=r"--epochs must be at least 1\. .*\[2, 0\]"):
+        speed.set_up(args)
+
+
+@once
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_batches_made_ahead_are_the_same(workers):
     """Of a data set that draws anew when an epoch ends, and of one told its epoch."""
