@@ -197,8 +197,8 @@ class FusionRetriever(Searching, FusionModel):
         return float(np.exp(np.clip(learned, *ContrastiveLoss.BOUNDS)))
 
     def _check_targets(self, y=None, sample_weight=None, class_weight=None):
-        super()._check_targets(y, class_weight=class_weight)
-        if sample_weight is not None:
+        super()._check_targets(y, sample_weight, class_weight)
+        if sample_weight is not None and getattr(self, "loss", None) is None:
             # Keras weights losses of targets, of which there are none.
             raise ValueError(
                 "A FusionRetriever counts all pairs of a batch alike. Received: a "

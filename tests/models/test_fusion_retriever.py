@@ -348,3 +348,6 @@ def test_weights():
         model.fit(x, sample_weight=np.arange(4.0), verbose=0)
     with pytest.raises(ValueError, match=r"that classify\. A FusionRetriever"):
         model.fit(x, class_weight={0: 2.0}, verbose=0)
+    model.compile("adam", {"match": "binary_crossentropy"})
+    y = {name: np.ones((4, 1)) for name in model.output}
+    model.evaluate(x, y, sample_weight=np.arange(4.0), verbose=0)
