@@ -91,7 +91,7 @@ def arguments(output, fusion="rhythm", steps=4):
     return argparse.Namespace(
         protocol="interpatient", fusion=fusion, causal=False, output=str(output),
         leads=False, pretrain=False, specialist=False, steps=steps, batch_size=4,
-        learning_rate=2e-3,
+        learning_rate=2e-3, precision="float32",
         tensorboard=False, quiet=True, workers=1, steps_per_execution=1,
         devices=1, process=0,
     )  # fmt: skip
