@@ -111,8 +111,10 @@ def page(text, results):
 
 
 def short(value):
-    """At most two decimals: more were noise."""
+    """At most two decimals, as more were noise; a digit of what is smaller."""
     value = float(value)
+    if 0 < value < 0.01:
+        return f"{value:.1g}"
     return f"{value:.0f}" if value >= 100 else f"{value:.{1 if value >= 10 else 2}f}"
 
 
