@@ -39,7 +39,9 @@ def as_command(main):
         code = 130
     except (RecordError, OSError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
-    sys.exit(code if isinstance(code, int) else 0)
+    # Not for 0: whoever runs a script within another goes on.
+    if isinstance(code, int) and code:
+        sys.exit(code)
 
 
 def check_runs(folders, pattern="*/seed*/run.json", first="train.py"):
