@@ -101,7 +101,7 @@ def mult(batch, steps, features, layers, **_):
 
 
 def conv_lstm(batch, steps, features, size, **_):
-    """That of the presets for digits, of an image and the bins of a sound."""
+    """Of an image and the bins of a sound, with the filters of the presets."""
     from keras_mmfusion.layers import ConvLSTMFusion
 
     shapes = [(batch, size, size, 1), (batch, steps, features)]

@@ -6,11 +6,15 @@ import numbers
 import numpy as np
 
 
+def is_whole(value):
+    """Whether it is an int, or one of numpy, and no bool."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
 def check_positive_int(**values):
     """Raise unless every value is an int of at least 1, such as one of numpy."""
     for name, value in values.items():
-        whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-        if not whole or value < 1:
+        if not is_whole(value) or value < 1:
             raise ValueError(
                 f"`{name}` must be a positive integer. Received: {name}={value!r}"
             )
@@ -62,7 +66,7 @@ def check_generator(rng):
 def check_count(**values):
     """Raise unless every value is an int of at least 0."""
     for name, value in values.items():
-        if not isinstance(value, numbers.Integral) or value < 0:
+        if not is_whole(value) or value < 0:
             raise ValueError(
                 f"`{name}` must be a whole number, 0 for none. "
                 f"Received: {name}={value!r}"
@@ -71,7 +75,7 @@ def check_count(**values):
 
 def check_seed(seed):
     """Raise unless it is an int of at least 0."""
-    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or seed < 0:
+    if not is_whole(seed) or seed < 0:
         raise ValueError(f"`seed` must be 0 or a positive integer. Received: {seed!r}")
 
 

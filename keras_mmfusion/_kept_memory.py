@@ -17,9 +17,9 @@ def keep_freed_memory():
 
     XLA allocates what a step needs anew at each call, and the system hands out every
     page of it empty when it is first touched: a quarter of the time of a step that
-    takes hundreds of megabytes. The other backends keep what they free. Whoever set
-    `MALLOC_…` or `GLIBC_TUNABLES` in the environment is left alone. With an
-    accelerator it does nothing, good or bad.
+    takes hundreds of megabytes. The other backends keep most of what they free.
+    Whoever set `MALLOC_…` or `GLIBC_TUNABLES` in the environment is left alone. With
+    an accelerator it does nothing, good or bad.
 
     Returns:
         bool. Whether memory is kept.

@@ -1,11 +1,9 @@
 """Batches of images, each with one of its captions."""
 
-import numbers
-
 import keras
 import numpy as np
 
-from keras_mmfusion._checks import check_positive_int, check_rate, check_seed
+from keras_mmfusion._checks import check_positive_int, check_rate, check_seed, is_whole
 
 
 class CaptionBatches(keras.utils.PyDataset):
@@ -88,8 +86,7 @@ class CaptionBatches(keras.utils.PyDataset):
                 f"{caption_image.shape} of {caption_image.dtype}, "
                 f"{caption_image.reshape(-1)[:5]} …"
             )
-        whole = isinstance(shift, numbers.Integral) and not isinstance(shift, bool)
-        if not whole or shift < 0:
+        if not is_whole(shift) or shift < 0:
             raise ValueError(f"`shift` must be pixels, 0 or more. Received: {shift!r}")
         self.images, self.texts = images, texts
         order = np.argsort(caption_image, kind="stable")

@@ -1,12 +1,11 @@
 """Batches that workers make ahead of the training, each in its place."""
 
 import multiprocessing
-import numbers
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, wait
 
 import keras
 
-from keras_mmfusion._checks import check_positive_int
+from keras_mmfusion._checks import check_positive_int, is_whole
 
 
 class PrefetchedBatches(keras.utils.PyDataset):
@@ -54,8 +53,7 @@ class PrefetchedBatches(keras.utils.PyDataset):
 
     def __init__(self, workers=1, use_multiprocessing=False, max_queue_size=10):
         super().__init__()
-        whole = isinstance(workers, numbers.Integral) and not isinstance(workers, bool)
-        if not whole or workers < 0:
+        if not is_whole(workers) or workers < 0:
             raise ValueError(f"`workers` must be 0 or more. Received: {workers!r}")
         check_positive_int(max_queue_size=max_queue_size)
         self.epoch = 0

@@ -1,13 +1,12 @@
 """Encoding, indexing and searching, for a model of images and texts."""
 
-import numbers
 import os
 import zlib
 
 import keras
 import numpy as np
 
-from keras_mmfusion._checks import check_positive_int
+from keras_mmfusion._checks import check_positive_int, is_whole
 from keras_mmfusion.models._missing import AttachMask
 from keras_mmfusion.models.retrieval_index import Found, RetrievalIndex, nearest
 
@@ -182,7 +181,7 @@ class Searching:
 
     def _rerank_of(self, rerank, kind, index):
         there = index.features is not None and kind != index.kind
-        count = isinstance(rerank, numbers.Integral) and rerank >= 0
+        count = is_whole(rerank) and rerank >= 0
         if rerank is not None and not count:
             raise ValueError(
                 "`rerank` must be a number of candidates, 0 for none. Received: "
