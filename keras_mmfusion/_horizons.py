@@ -25,6 +25,22 @@ def groups_of_steps(horizons, horizon):
     return [slice(start, stop) for start, stop in pairwise((0, *ends))]
 
 
+def one_each(name, value, groups):
+    """A list of one `value` for each of `groups` of steps, of one for all or several.
+
+    Raises:
+        ValueError: There are several, but not as many as groups.
+    """
+    several = hasattr(value, "__iter__")
+    values = list(value) if several else [value] * len(groups)
+    if len(values) != len(groups):
+        raise ValueError(
+            f"`{name}` must be one number, or {len(groups)}, one for each of "
+            f"`horizons`. Received: {name}={value}"
+        )
+    return values
+
+
 def reaches(y, steps):
     """Which windows `(windows, horizon, columns)` have a value at the last of `steps`.
 

@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_mmfusion._checks import check_positive_int
-from keras_mmfusion._horizons import groups_of_steps, parts_of
+from keras_mmfusion._horizons import groups_of_steps, one_each, parts_of
 from keras_mmfusion.layers._composite_layer import CompositeLayer
 from keras_mmfusion.layers._ridge import (
     RidgeSums,
@@ -154,7 +154,8 @@ class LinearForecastBase(CompositeLayer):
             reversion: float from 0 to 1, of a `LinearForecast`: how far forecasts go
                 back to the mean of training. 1: as far as least squares has it; 0: not
                 at all, as those of `NLinear`, which go along with a new level; between,
-                the mean of these two, so weighted. Defaults to `None`, which is 1.
+                the mean of these two, so weighted. With `horizons`, a sequence of one
+                for the steps up to each will do, too. Defaults to `None`, which is 1.
 
         Returns:
             dict, `"alpha"` that was taken and `"validation_mse"` of each that was
@@ -181,9 +182,13 @@ class LinearForecastBase(CompositeLayer):
                 )
         check_positive_int(parts=parts)
         known = _pair(x)[0].shape[1]
-        reversion = 1.0 if reversion is None else self._check_reversion(reversion)
-        solve = mean_of_fits(self._unseen(known, lookbacks), known - 1, reversion)
         steps = groups_of_steps(horizons, self.horizon)
+        unseen = self._unseen(known, lookbacks)
+        shares = [1.0] * len(steps)
+        if reversion is not None:
+            shares = one_each("reversion", reversion, steps)
+            shares = [self._check_reversion(share) for share in shares]
+        solve = [mean_of_fits(unseen, known - 1, share) for share in shares]
         whole = horizons is None
         training = self._sums(x, y, steps, whole)
         held_out = [[]] * len(steps)

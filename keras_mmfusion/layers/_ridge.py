@@ -126,11 +126,11 @@ def best_fits(training, held_out, penalties, solve):
         held_out: list of lists of the same, one a part; empty if there are no such
             data and nothing to choose.
         penalties: list of lists of pairs to try, one list a group.
-        solve: weights of `(sums, pair)`.
+        solve: list of what gives the weights of `(sums, pair)`, one a group.
     """
     return [
-        _best(*of_group, solve)
-        for of_group in zip(training, held_out, penalties, strict=True)
+        _best(*of_group)
+        for of_group in zip(training, held_out, penalties, solve, strict=True)
     ]
 
 

@@ -56,18 +56,18 @@ def main(argv=None):
         add_baselines(
             Path(args.zoo) / preset,
             groups,
-            [partial(table_of, ours, standard)],
+            [partial(table_of, ours, features, standard)],
             came_later(args.models, runs),
         )
         print(f"{preset}: {', '.join(args.models)} in {Path(args.zoo) / preset}")
 
 
-def table_of(ours, protocol, metadata):
+def table_of(ours, features, protocol, metadata):
     """The table of the main protocol on the card, from the metadata."""
     metrics = next(v for k, v in metadata["metrics"].items() if k.startswith(protocol))
     models = {**metadata["baselines"]["same_run"], ours: metrics}
     ordered = {name: models[name] for name in architecture.MODELS if name in models}
-    return card.table(ordered, ours)
+    return card.table(ordered, ours, features)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,13 @@
 
 Naive and linear ones have no seed: `persistence`, `seasonal`, and `linear`, `dlinear`,
 `nlinear` by ridge regression; `nlinear_phase` is `nlinear` with the time of the year,
-`nlinear_short` is `nlinear` of the shortest of several look-backs only, `combined` the
+`nlinear_short` is `nlinear` of the shortest of several look-backs only, `combined` a
 mean of `linear` and `nlinear`, and `combined_phase` that with the time of the year.
-On top of `nlinear_phase`, fusions of patches of the series, of its picture (days x
-hours) and of the calendar: `atd`, `step`, `zoom_shift`, `concat`; or one of these three
-by itself. `blank` is `atd` with a picture of zeros, as a control. `patches` is a
-transformer over patches without any linear part; `nlinear_adam` is `nlinear` trained by
-steps.
+On top of one of these with the time of the year, `LINEAR_PART`, fusions of patches of
+the series, of its picture (days x hours) and of the calendar: `atd`, `step`,
+`zoom_shift`, `concat`; or one of these three by itself. `blank` is `atd` with a picture
+of zeros, as a control. `patches` is a transformer over patches without any linear part;
+`nlinear_adam` is `nlinear` trained by steps.
 """
 
 import keras
@@ -28,9 +28,12 @@ RIDGE = {
     "combined": (),
     "combined_phase": ("phase",),
 }
-# Of `combined`: halfway between `nlinear`, whose forecasts stay at the last level, and
-# `linear`, whose go back to the mean of training.
-REVERSION = 0.5
+# Of `combined`, by the columns: how far it is from `nlinear`, whose forecasts stay at
+# the last level, to `linear`, whose go back to the mean of training. Up to horizons of
+# less than a day it is `nlinear`.
+REVERSION = {"M": 0.5, "S": 0.25}
+# What fusions are on top of, see the README.
+LINEAR_PART = {"M": "nlinear_phase", "S": "combined_phase"}
 FUSIONS = {
     "atd": ("series", "image", "calendar"),
     "step": ("series", "image", "calendar"),
@@ -63,9 +66,8 @@ def build(name, task):
         return keras.Model({"series": series}, layer(series)), ("series",)
     if name in RIDGE:
         names = ("series", *RIDGE[name])
-        skip = name.split("_")[0].replace("combined", "linear")
         model = FusionForecaster(
-            {n: shapes[n] for n in names}, {}, horizon, skip=skip, name=name
+            {n: shapes[n] for n in names}, {}, horizon, skip=skip_of(name), name=name
         )
         return model, names
     if name == "patches":
@@ -87,6 +89,7 @@ def build(name, task):
         horizon,
         fusion=fusion if len(seen) > 1 else "concat",
         fusion_options=heads,
+        skip=skip_of(LINEAR_PART[task.features]),
         dim=WIDTH,
         dropout=DROPOUT,
         name=name,
@@ -94,12 +97,30 @@ def build(name, task):
     return model, tuple(names)
 
 
+def skip_of(name):
+    """The linear layer of one of `RIDGE`."""
+    return name.split("_")[0].replace("combined", "linear")
+
+
 def fitted_to(name, task):
     """How the linear part is fitted: options of `fit_closed_form`."""
     if name == SHORT:
         return {"lookbacks": (min(task.lookbacks),)}
-    reverts = {"reversion": REVERSION} if name.startswith("combined") else {}
-    return {"lookbacks": task.lookbacks, **reverts}
+    options = {"lookbacks": task.lookbacks, **reverts(name, task.features)}
+    if "reversion" in options:
+        options["reversion"] = [
+            options["reversion"] if h >= task.table.steps_per_day else 0.0
+            for h in task.horizons
+        ]
+    return options
+
+
+def reverts(name, features):
+    """How far the linear part goes back to the mean, where it does in part."""
+    linear = LINEAR_PART[features] if name in FUSIONS else name
+    if linear.startswith("combined"):
+        return {"reversion": REVERSION[features]}
+    return {}
 
 
 def check(name, task):

@@ -4,6 +4,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import architecture
 import papers
 
 sys.path.append(str(Path(__file__).parents[1]))
@@ -18,18 +19,18 @@ KINDS = {
     "nlinear_short": "NLinear, ridge, of the shorter history alone",
     "nlinear": "NLinear, ridge",
     "nlinear_phase": "NLinear with the time of the year, ridge",
-    "combined": "mean of linear and NLinear, ridge",
+    "combined": "{reversion:.0%} linear, the rest NLinear, ridge",
     "combined_phase": "the same with the time of the year, ridge",
     "nlinear_adam": "NLinear, trained by steps",
     "patches": "transformer over patches, nothing linear",
-    "atd": "`nlinear_phase` + ATD fusion of series, picture, calendar",
-    "step": "`nlinear_phase` + step fusion of the same",
-    "zoom_shift": "`nlinear_phase` + zoom-and-shift fusion of the same",
-    "concat": "`nlinear_phase` + concatenation of the same",
+    "atd": "`{linear}` + ATD fusion of series, picture, calendar",
+    "step": "`{linear}` + step fusion of the same",
+    "zoom_shift": "`{linear}` + zoom-and-shift fusion of the same",
+    "concat": "`{linear}` + concatenation of the same",
     "blank": "`atd` with a picture of zeros (control)",
-    "series": "`nlinear_phase` + the series alone",
-    "image": "`nlinear_phase` + the picture alone",
-    "calendar": "`nlinear_phase` + the calendar alone",
+    "series": "`{linear}` + the series alone",
+    "image": "`{linear}` + the picture alone",
+    "calendar": "`{linear}` + the calendar alone",
 }
 FEATURES = {
     "M": "all seven columns, by the same weights",
@@ -61,7 +62,7 @@ class Facts:
 
 
 # Of the presets that are not 1.1.
-VERSIONS = {"atd_etth1": "1.2"}
+VERSIONS = {"atd_etth1": "1.2", "stepfusion_etth1": "1.2"}
 
 
 def key(protocol, features):
@@ -151,7 +152,7 @@ def text(facts):
         f"# {facts.name}\n",
         "Forecasts up to 720 hours of an electricity transformer, "
         f"{FEATURES[facts.features]}: a linear forecast, fitted exactly"
-        f"{_histories(facts.run['settings']['lookback'])}, plus a fusion "
+        f"{_fitted_to(facts.run['settings'])}, plus a fusion "
         "of patches of the series, of its picture (days × hours) and of the calendar, "
         "shrunk by what helps on the rows to validate on. "
         f"{facts.parameters:,} parameters.\n",
@@ -167,28 +168,25 @@ def text(facts):
         "training rows; every window, steps up to the horizon. Mean ± standard "
         "deviation over n seeds where it shows; naive and ridge models have none. "
         f"Released is seed {facts.seed}, the best on the rows to validate on.\n",
-        table(standard, facts.model),
+        table(standard, facts.model, facts.features),
         _gain_text(facts),
         f"Released weights: {_released(facts, 'ltsf_standard')}.\n",
         _validation_text(facts),
         _choice_text(facts.run),
         "Without one of its inputs:\n",
-        table(
-            {f"no {name}": found for name, found in facts.without.items()},
-            None,
-            label=str,
-        ),
+        table({f"no {name}": found for name, found in facts.without.items()}),
     ]
     for protocol, models in facts.tables.items():
         if protocol != "ltsf_standard":
+            linear = architecture.LINEAR_PART[facts.features]
             shown = {
                 name: models[name]
-                for name in ("persistence", "nlinear", "nlinear_phase", facts.model)
+                for name in ("persistence", "nlinear", linear, facts.model)
                 if name in models
             }
             parts += [
                 f"### `{protocol}`: in {TITLES[protocol]}\n",
-                table(shown, facts.model),
+                table(shown, facts.model, facts.features),
             ]
     parts += [
         "### The papers\n",
@@ -211,19 +209,27 @@ def text(facts):
     return "\n".join(parts)
 
 
-def _histories(lookbacks):
-    if len(lookbacks) == 1:
-        return ""
-    hours = " and to ".join(str(known) for known in lookbacks)
-    return f" and by the mean of fits to {hours} hours"
+def _fitted_to(settings):
+    """What is told of the linear part."""
+    text, lookbacks = "", settings["lookback"]
+    if len(lookbacks) > 1:
+        hours = " and to ".join(str(known) for known in lookbacks)
+        text = f" and by the mean of fits to {hours} hours"
+    if "reversion" in settings:
+        text += (
+            f", {settings['reversion']:.0%} Linear, which reverts to the mean of "
+            "training, the rest NLinear, which does not"
+        )
+    return text
 
 
-def table(models, ours, label=None):
+def table(models, ours=None, features=None):
+    """Rows of models of the study, by their columns; without, of anything else."""
     horizons = horizons_of(next(iter(models.values())))
     head = ["model", "n", *horizons]
     rows = [head, ["---", *["--:"] * (len(head) - 1)]]
     for name, found in models.items():
-        shown = label(name) if label else f"`{name}`: {KINDS[name]}"
+        shown = f"`{name}`: {kind(name, features)}" if features else name
         shown = f"**{shown}**" if name == ours else shown
         cells = [
             f"{_spread(found[f'mse_{h}'])} / {_spread(found[f'mae_{h}'])}"
@@ -231,6 +237,14 @@ def table(models, ours, label=None):
         ]
         rows.append([shown, str(found[f"mse_{horizons[0]}"]["n"]), *cells])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+
+
+def kind(name, features):
+    """A model of the study, in words."""
+    return KINDS[name].format(
+        linear=architecture.LINEAR_PART[features],
+        reversion=architecture.REVERSION[features],
+    )
 
 
 def _gain_text(facts):

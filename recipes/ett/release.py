@@ -9,6 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
+import architecture
 import card
 import data
 import evaluate
@@ -87,7 +88,7 @@ def release(name, args):
         without=without(folder, model_name),
         gains={
             other: gains(found, model_name, other)
-            for other in ("nlinear_phase", "concat", "blank")
+            for other in (architecture.LINEAR_PART[features], "concat", "blank")
             if other in found
         },
         coverage=coverage(folder, model_name, task),

@@ -88,7 +88,11 @@ def _in_words(counts):
 def settings_of(args, task, name):
     """What a run depends on, besides its table, model and seed."""
     of_steps = BUDGET if name in architecture.TRAINED else ()
-    return {**task.settings, **resuming.settings(args, *of_steps, "precision")}
+    return {
+        **task.settings,
+        **architecture.reverts(name, task.features),
+        **resuming.settings(args, *of_steps, "precision"),
+    }
 
 
 def run(args, task, name, seed):

@@ -1,11 +1,12 @@
 """Compare linear forecasts with parts of the year left out in turn.
 
-    KERAS_BACKEND=jax python recipes/ett/validate.py --features M
+    KERAS_BACKEND=jax python recipes/ett/validate.py --features S --phase
 
 The months to train and to validate on are cut into quarters. For each, ridge regression
 learns from all windows that do not touch it, and forecasts every window in it. Compared
 is how far forecasts revert to the mean (`LinearForecast.fit_closed_form`), which the
-four months to validate on alone cannot tell. The rows to test on are never read.
+four months to validate on alone cannot tell; with `--phase`, of forecasts that know the
+time of the year. The rows to test on are never read.
 """
 
 import argparse
@@ -32,23 +33,30 @@ def main(argv=None):
     parser.add_argument(
         "--features", nargs="+", choices=data.FEATURES, default=data.FEATURES
     )
+    parser.add_argument(
+        "--phase", action="store_true", help="with the time of the year"
+    )
     data.add_arguments(parser)
     args = parser.parse_args(argv)
+    names = ("series", "phase") if args.phase else ("series",)
     for features in args.features:
         task = data.load_as(args, features)
-        print_table(features, task.horizons, compare(task, REVERSIONS))
+        print_table(features, task.horizons, compare(task, REVERSIONS, names))
 
 
-def compare(task, reversions):
-    """`{reversion: errors}`, errors of shape (quarters, horizons)."""
+def compare(task, reversions, names=("series",)):
+    """`{reversion: errors}`, errors of shape (quarters, horizons).
+
+    `names` are the inputs that a linear forecast sees.
+    """
     rows = (0, task.rows["validation"][1])
     x, y = task.preprocessor.windows(task.table, task.horizons[-1], rows, whole=False)
-    x, found = x["series"], {reversion: [] for reversion in reversions}
+    x, found = {n: x[n] for n in names}, {reversion: [] for reversion in reversions}
     edges = np.linspace(0, rows[1], QUARTERS + 1).astype(int)
     for edge in itertools.pairwise(edges):
         training, held_out = split(x, y, task.preprocessor.lookback, *edge)
         for reversion in reversions:
-            shapes = {"series": task.preprocessor.shapes["series"]}
+            shapes = {n: task.preprocessor.shapes[n] for n in names}
             model = FusionForecaster(shapes, {}, task.horizons[-1], skip="linear")
             model.fit_closed_form(
                 *training,
@@ -67,28 +75,33 @@ def split(x, y, lookback, begin, end):
 
     Steps on the other side of an edge are NaN, and do not count.
     """
-    ahead = np.arange(len(x))[:, None] + lookback + np.arange(y.shape[1])
+    ahead = np.arange(len(y))[:, None] + lookback + np.arange(y.shape[1])
     before, after = ahead[:, 0] < begin, ahead[:, 0] - lookback >= end
     inside = (ahead[:, 0] >= begin) & (ahead[:, 0] < end)
     masked = np.where((ahead < begin)[..., None], y, np.nan)
     learned = np.concatenate([masked[before], y[after]])
-    known = np.concatenate([x[before], x[after]])
+    known = {n: np.concatenate([v[before], v[after]]) for n, v in x.items()}
     came = np.where((ahead < end)[inside][..., None], y[inside], np.nan)
-    return ({"series": known}, learned), ({"series": x[inside]}, came)
+    return (known, learned), ({n: v[inside] for n, v in x.items()}, came)
 
 
 def print_table(features, horizons, found):
-    """A row a reversion: mean over quarters, and in how many it is below the first."""
+    """A row a reversion: means over quarters, and in how many they are below the first.
+
+    Last the geometric mean over horizons of these means, each beside the first row's.
+    """
     first, *_ = found.values()
     print(f"\n{features}: mean squared error over {len(first)} quarters left out; in")
     print("how many of them it is below that of the first row")
-    print(f"{'reversion':>9s}" + "".join(f"{h:>13d}" for h in horizons))
+    print(f"{'reversion':>9s}" + "".join(f"{h:>13d}" for h in horizons) + "     all")
     for reversion, of in found.items():
         less = (of < first).sum(axis=0)
         cells = zip(of.mean(axis=0), less, strict=True)
+        ratio = np.exp(np.log(of.mean(axis=0) / first.mean(axis=0)).mean())
         print(
             f"{reversion:9g}"
-            + "".join(f"{mean:9.4f} ({count})" for mean, count in cells),
+            + "".join(f"{mean:9.4f} ({count})" for mean, count in cells)
+            + f"{ratio:8.3f}",
             flush=True,
         )
 

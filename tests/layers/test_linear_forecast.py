@@ -384,10 +384,24 @@ def test_reversion_goes_from_nlinear_to_linear(with_covariates, alpha):
         assert_close(run(layer, inputs), expected, 1e-4)
 
 
+def test_each_horizon_has_a_reversion_of_its_own():
+    x, _, y = series()
+    options = {"alpha": 0.1, "horizons": (2, 5)}
+    found = {}
+    for reversion in (0.0, 0.3, (0.0, 0.3)):
+        layer = LinearForecast(5)
+        layer.fit_closed_form(x, y, reversion=reversion, **options)
+        found[reversion] = run(layer, x)
+    assert_close(found[0.0, 0.3][:, :2], found[0.0][:, :2], 1e-6)
+    assert_close(found[0.0, 0.3][:, 2:], found[0.3][:, 2:], 1e-6)
+    assert np.abs(found[0.0] - found[0.3]).max() > 1e-3
+
+
 @pytest.mark.parametrize(
     "layer, reversion, message",
     [
         (LinearForecast(5), 1.5, "from 0 to 1"),
+        (LinearForecast(5), (0.5, 1.5), "one number, or 1, one for each"),
         (LinearForecast(5), float("nan"), "from 0 to 1"),
         (NLinear(5), 0.5, "`reversion` is for `LinearForecast`"),
     ],
