@@ -33,7 +33,8 @@ LEADS = ("lead_1", "lead_2", "rhythm")
 SPECIALTY = "V"
 HEADS = ("atd", "step", "cascade", "zoom_shift", "cross_attention", "mult")
 WIDTH = 48
-SPECIALIST_WIDTH = 24  # So that several of them cost what another member would.
+# So that many of them cost what another member would.
+SPECIALIST_WIDTH, SPECIALIST_FILTERS = 8, (8, 12, 16)
 # How much each modality counts where beats of a recording are compared; log RR
 # intervals vary less than waveforms do.
 ALIKE = {"ecg": 1.0, "rhythm": 20.0}
@@ -78,7 +79,9 @@ def build(classes, fusion="atd", modalities=MODALITIES, causal=False, specialist
     if specialist:
         width = SPECIALIST_WIDTH
         # For what only it decides, shape counts; when a wave comes does not.
-        encoders["ecg"] = partial(beat_encoder, pooling="meanmax")
+        encoders["ecg"] = partial(
+            beat_encoder, filters=SPECIALIST_FILTERS, pooling="meanmax"
+        )
     options = {"num_heads": 4} if fusion in HEADS else {}
     if causal and fusion in HEADS:
         options["causal"] = True
@@ -113,14 +116,14 @@ def consensus(variant, protocol="interpatient"):
     return BeatConsensus({name: ALIKE[name] for name in modalities if name in ALIKE})
 
 
-def beat_encoder(name, pooling=None):
+def beat_encoder(name, filters=(16, 24, 32), pooling=None):
     """Waveform and template difference of each beat: a small ResNet-1D.
 
     By default its tokens are kept side by side: when a P wave comes says what a beat
     is.
     """
     resnet = ResNet1DEncoder(
-        filters=(16, 24, 32),
+        filters=filters,
         strides=(4, 2, 2),
         kernel_size=7,
         normalization=None,
