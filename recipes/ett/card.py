@@ -20,7 +20,8 @@ KINDS = {
     "nlinear": "NLinear, ridge",
     "nlinear_phase": "NLinear with the time of the year, ridge",
     "combined": "{reversion:.0%} linear, the rest NLinear, ridge",
-    "combined_phase": "the same with the time of the year, ridge",
+    "combined_phase": "{reversion:.0%} linear, the rest NLinear, both with the time of "
+    "the year, ridge",
     "nlinear_adam": "NLinear, trained by steps",
     "patches": "transformer over patches, nothing linear",
     "atd": "`{linear}` + ATD fusion of series, picture, calendar",
