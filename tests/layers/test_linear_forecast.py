@@ -6,7 +6,7 @@ import pytest
 from backends import run
 from harness import assert_close, check_layer, numbers
 
-from keras_mmfusion.layers import DLinear, LinearForecast, NLinear, SeasonalNaive
+from keras_mmfusion.layers import DLinear, LinearForecast, NLinear
 
 LINEAR = {
     "linear": lambda horizon=5, **kwargs: LinearForecast(horizon, **kwargs),
@@ -327,8 +327,6 @@ def test_a_horizon_that_no_window_reaches():
         (lambda x, y: NLinear(5)([x, x]), "covariates as"),
         (lambda x, y: NLinear(5)([x, x, x]), "a list of a series and"),
         (lambda x, y: DLinear(5, width=4), "odd"),
-        (lambda x, y: SeasonalNaive(5, period=24)(x), "a period of 24 steps"),
-        (lambda x, y: SeasonalNaive(5)(x[0]), r"\(batch, time, columns\)"),
     ],
 )
 def test_wrong_arguments(call, message):
@@ -349,21 +347,6 @@ def test_the_closed_form_refuses_what_is_missing(where):
         layer.fit_closed_form([arrays["x"], arrays["covariates"]], arrays["y"], 0.1)
     for old, new in zip(before, layer.get_weights(), strict=True):
         assert_close(new, old, 0)
-
-
-@pytest.mark.parametrize("period", [1, 4, 7])
-def test_seasonal_naive(tmp_path, period):
-    x = numbers(1, 3, 8, 2)[0]
-    layer = SeasonalNaive(9, period)
-    output = run(layer, x)
-    for step in range(9):
-        expected = x[:, 8 - period + step % period]
-        assert_close(output[:, step], expected, 0)
-    assert layer.compute_output_shape((None, None, 2)) == (None, 9, 2)
-    model = keras.Sequential([keras.Input((None, 2)), layer])
-    model.save(tmp_path / "m.keras")
-    again = keras.saving.load_model(tmp_path / "m.keras")
-    assert_close(again.predict(x, verbose=0), output, 0)
 
 
 @pytest.mark.parametrize("with_covariates", [False, True])
