@@ -139,9 +139,20 @@ class Search:
                 *lines,
                 "",
                 f"Best: trial {best.trial_id}, {self.args.objective} {best.score:.5g}",
+                *self._shorter(oracle),
                 f"Wrote {self.args.output}",
             ]
         )
+
+    def _shorter(self, oracle):
+        """A line of a search that had nothing else to try, if it ended so."""
+        tried, wanted = len(oracle.trials), self.args.max_trials
+        if tried >= wanted:
+            return []
+        return [
+            f"{tried} of {wanted} trials: nothing else was found to try. For more, "
+            "widen the ranges (--range)."
+        ]
 
     def _trained(self, trial):
         if self.split is not None:

@@ -201,7 +201,7 @@ def find(name):
         if (folder / METADATA).is_file():
             return PresetFolder(folder)
     names = sorted({entry for entry, _ in entries})
-    close = difflib.get_close_matches(base, names)
+    close = difflib.get_close_matches(base.lower(), names)
     hint = f"Did you mean {' or '.join(close)}? " if close else ""
     shown = ", ".join(names[:MOST_NAMES]) or "none"
     if len(names) > MOST_NAMES:

@@ -105,6 +105,13 @@ def test_the_reported_one_of_equally_good_trials_is_saved(
     assert dropout == pytest.approx(float(rows_of(output)["0"]["dropout"]), rel=1e-4)
 
 
+def test_a_search_with_nothing_else_to_try_says_so(file, output, capsys):
+    words = ["--range", "encoder_dim=8", "--range", "fusion=concat"]
+    words += ["--range", "dropout=0.1", "--range", "learning_rate=0.001"]
+    assert cli.main(command(file, output, *words, "--max-trials", "3")) == 0
+    assert "1 of 3 trials: nothing else was found to try" in capsys.readouterr().out
+
+
 def test_of_equally_good_trials_the_oldest_is_first():
     """Also when a search that went on gives its trials longer numbers."""
     names = ["10", "9", "02", "1"]

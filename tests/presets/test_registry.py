@@ -192,6 +192,8 @@ def test_unknown_name(saved):
     assert "Did you mean atd_mitbih?" in message
     assert "Known presets: atd_mitbih, step_load" in message
     assert "'./atd_mitbi'" in message
+    with pytest.raises(ValueError, match=r"Did you mean atd_mitbih\?"):
+        presets.load("ATD_MITBIH")
 
 
 def test_unknown_name_among_many(saved):
