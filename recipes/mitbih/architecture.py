@@ -33,8 +33,7 @@ LEADS = ("lead_1", "lead_2", "rhythm")
 SPECIALTY = "V"
 HEADS = ("atd", "step", "cascade", "zoom_shift", "cross_attention", "mult")
 WIDTH = 48
-# So that many of them cost what another member would.
-SPECIALIST_WIDTH, SPECIALIST_FILTERS = 8, (8, 12, 16)
+SPECIALIST_WIDTH = 24  # So that several of them cost what another member would.
 # How much each modality counts where beats of a recording are compared; log RR
 # intervals vary less than waveforms do.
 ALIKE = {"ecg": 1.0, "rhythm": 20.0}
@@ -79,9 +78,7 @@ def build(classes, fusion="atd", modalities=MODALITIES, causal=False, specialist
     if specialist:
         width = SPECIALIST_WIDTH
         # For what only it decides, shape counts; when a wave comes does not.
-        encoders["ecg"] = partial(
-            beat_encoder, filters=SPECIALIST_FILTERS, pooling="meanmax"
-        )
+        encoders["ecg"] = partial(beat_encoder, pooling="meanmax")
     options = {"num_heads": 4} if fusion in HEADS else {}
     if causal and fusion in HEADS:
         options["causal"] = True
@@ -116,14 +113,14 @@ def consensus(variant, protocol="interpatient"):
     return BeatConsensus({name: ALIKE[name] for name in modalities if name in ALIKE})
 
 
-def beat_encoder(name, filters=(16, 24, 32), pooling=None):
+def beat_encoder(name, pooling=None):
     """Waveform and template difference of each beat: a small ResNet-1D.
 
     By default its tokens are kept side by side: when a P wave comes says what a beat
     is.
     """
     resnet = ResNet1DEncoder(
-        filters=filters,
+        filters=(16, 24, 32),
         strides=(4, 2, 2),
         kernel_size=7,
         normalization=None,

@@ -17,7 +17,7 @@ import common
 # Under this protocol a model is a `BeatEnsemble`: of members like each other, or of a
 # few of them and others that decide about V alone.
 ENSEMBLES = "interpatient"
-ALIKE, COMMON, SPECIALISTS = 3, 2, 4
+ALIKE, COMMON, SPECIALISTS = 3, 2, 2
 # What is no network, see `linear.py`, and has no seeds.
 LINEAR = "linear"
 
