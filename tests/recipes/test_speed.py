@@ -70,10 +70,13 @@ assert keep_freed_memory()
 x = np.ones((500, 3000), "float32")
 model = keras.Sequential([keras.layers.Dense(3000, "relu") for _ in range(4)])
 model.compile("sgd", "mse")
-for _ in range(3):
+faults = []
+for _ in range(8):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     model.train_on_batch(x, x)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+# The heap grows at first, and wherever two steps overlap; the system may take pages.
+print(min(faults[2:]))
 """
 
 
