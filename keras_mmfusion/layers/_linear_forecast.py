@@ -11,7 +11,10 @@ from keras_mmfusion.layers._ridge import (
     RidgeSums,
     best_fits,
     mean_of_fits,
+    smoothed,
     surely_better,
+    told,
+    unseen_features,
 )
 
 # Penalties that are tried by default, see `fit_closed_form`.
@@ -120,6 +123,8 @@ class LinearForecastBase(CompositeLayer):
         covariate_alphas=ALPHAS,
         lookbacks=None,
         reversion=None,
+        smoothing=0.0,
+        period=1,
     ):
         """Set the weights to those of ridge regression, at once and exactly.
 
@@ -156,6 +161,12 @@ class LinearForecastBase(CompositeLayer):
                 at all, as those of `NLinear`, which go along with a new level; between,
                 the mean of these two, so weighted. With `horizons`, a sequence of one
                 for the steps up to each will do, too. Defaults to `None`, which is 1.
+            smoothing: float, 0 or more. In the end the weights of a step become the
+                mean of those of steps that are whole periods from it: on each side
+                this share of the periods to it, rounded, as far as there are as many
+                on both. Far ahead, neighbours have much the same map, and less noise
+                together. Defaults to `0.0`.
+            period: int, the steps of a period, such as 24 hours. Defaults to `1`.
 
         Returns:
             dict, `"alpha"` that was taken and `"validation_mse"` of each that was
@@ -180,10 +191,14 @@ class LinearForecastBase(CompositeLayer):
                     "`alphas` and `covariate_alphas` must each be penalties of 0 or "
                     f"more, one at least. Received: {tried}"
                 )
-        check_positive_int(parts=parts)
+        if not 0 <= smoothing < float("inf"):
+            raise ValueError(
+                f"`smoothing` must be 0 or more. Received: smoothing={smoothing}"
+            )
+        check_positive_int(parts=parts, period=period)
         known = _pair(x)[0].shape[1]
         steps = groups_of_steps(horizons, self.horizon)
-        unseen = self._unseen(known, lookbacks)
+        unseen = unseen_features(self.feature_count(known), known, lookbacks)
         shares = [1.0] * len(steps)
         if reversion is not None:
             shares = one_each("reversion", reversion, steps)
@@ -201,8 +216,9 @@ class LinearForecastBase(CompositeLayer):
         else:
             penalties = [[(alpha, alpha)]] * len(steps)
             fits = best_fits(training, held_out, penalties, solve)
-        self._assign(np.concatenate([fit.weights for fit in fits], axis=1))
-        found = [self._told(fit) for fit in fits]
+        weights = np.concatenate([fit.weights for fit in fits], axis=1)
+        self._assign(smoothed(weights, smoothing, period))
+        found = [told(fit, self.covariate_weights is not None) for fit in fits]
         return found[0] if whole else dict(zip(horizons, found, strict=True))
 
     def _check_reversion(self, reversion):
@@ -210,18 +226,6 @@ class LinearForecastBase(CompositeLayer):
             "`reversion` is for `LinearForecast`, whose map may or may not go along "
             f"with a level. Received: reversion={reversion} for a {type(self).__name__}"
         )
-
-    def _unseen(self, steps, lookbacks):
-        """Numbers of the features that fits to the last steps do without."""
-        lookbacks = (steps,) if lookbacks is None else tuple(lookbacks)
-        if not lookbacks or not all(1 <= known <= steps for known in lookbacks):
-            raise ValueError(
-                f"`lookbacks` must be from 1 to {steps}, the number of steps. "
-                f"Received: {lookbacks}"
-            )
-        # One feature a step, or several rows of such.
-        step = np.arange(self.feature_count(steps)) % steps
-        return [np.flatnonzero(step < steps - known) for known in lookbacks]
 
     def _chosen_on_validation(
         self, training, held_out, alphas, covariate_alphas, solve
@@ -239,15 +243,6 @@ class LinearForecastBase(CompositeLayer):
             fit._replace(errors=without.errors)
             for fit, without in zip(fits, plain, strict=True)
         ]
-
-    def _told(self, fit):
-        """What is returned of a fit."""
-        alpha, of_covariates = fit.penalty
-        errors = {tried: error for (tried, _), error in fit.errors.items()}
-        found = {"alpha": alpha, "validation_mse": errors}
-        if self.covariate_weights is not None:
-            found["covariate_alpha"] = of_covariates
-        return found
 
     def _sums(self, x, y, groups, whole, parts=1):
         """`RidgeSums` of every group of steps: a list of those of its parts."""

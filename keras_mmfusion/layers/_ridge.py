@@ -160,3 +160,41 @@ def mse(sums, weights):
     """Mean squared error over the values of several sums, each with its weights."""
     errors = [s.error(found) for s, found in zip(sums, weights, strict=True)]
     return sum(errors) / sum(s.size() for s in sums)
+
+
+def unseen_features(count, steps, lookbacks):
+    """Numbers of `count` features that fits to the last of `steps` do without."""
+    lookbacks = (steps,) if lookbacks is None else tuple(lookbacks)
+    if not lookbacks or not all(1 <= known <= steps for known in lookbacks):
+        raise ValueError(
+            f"`lookbacks` must be from 1 to {steps}, the number of steps. "
+            f"Received: {lookbacks}"
+        )
+    # One feature a step, or several rows of such.
+    step = np.arange(count) % steps
+    return [np.flatnonzero(step < steps - known) for known in lookbacks]
+
+
+def told(fit, with_covariates):
+    """What is returned of a `Fit`."""
+    alpha, of_covariates = fit.penalty
+    errors = {tried: error for (tried, _), error in fit.errors.items()}
+    found = {"alpha": alpha, "validation_mse": errors}
+    if with_covariates:
+        found["covariate_alpha"] = of_covariates
+    return found
+
+
+def smoothed(weights, smoothing, period):
+    """Weights `(features, steps)`, those of each step a mean over periods around it.
+
+    On each side `smoothing` times the whole periods to the step, rounded, as far as
+    there are as many on both.
+    """
+    steps, result = weights.shape[1], np.empty_like(weights)
+    for step in range(steps):
+        before, after = step // period, (steps - 1 - step) // period
+        reach = period * min(round(smoothing * before), before, after)
+        around = weights[:, step - reach : step + reach + 1 : period]
+        result[:, step] = around.mean(axis=1)
+    return result

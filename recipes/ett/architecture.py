@@ -3,12 +3,14 @@
 Naive and linear ones have no seed: `persistence`, `seasonal`, and `linear`, `dlinear`,
 `nlinear` by ridge regression; `nlinear_phase` is `nlinear` with the time of the year,
 `nlinear_short` is `nlinear` of the shortest of several look-backs only, `combined` a
-mean of `linear` and `nlinear`, and `combined_phase` that with the time of the year.
-On top of one of these with the time of the year, `LINEAR_PART`, fusions of patches of
-the series, of its picture (days x hours) and of the calendar: `atd`, `step`,
-`zoom_shift`, `concat`; or one of these three by itself. `blank` is `atd` with a picture
-of zeros, as a control. `patches` is a transformer over patches without any linear part;
-`nlinear_adam` is `nlinear` trained by steps.
+mean of `linear` and `nlinear`, `combined_phase` that with the time of the year, and
+`smoothed` one of these with the time of the year, `SMOOTHED`, whose maps are means over
+the days around each step.
+On top of `smoothed`, fusions of patches of the series, of its picture (days x hours)
+and of the calendar: `atd`, `step`, `zoom_shift`, `concat`; or one of these three by
+itself. `blank` is `atd` with a picture of zeros, as a control. `patches` is a
+transformer over patches without any linear part; `nlinear_adam` is `nlinear` trained by
+steps.
 """
 
 import keras
@@ -27,13 +29,17 @@ RIDGE = {
     "nlinear_phase": ("phase",),
     "combined": (),
     "combined_phase": ("phase",),
+    "smoothed": ("phase",),
 }
 # Of `combined`, by the columns: how far it is from `nlinear`, whose forecasts stay at
 # the last level, to `linear`, whose go back to the mean of training. Up to horizons of
 # less than a day it is `nlinear`.
 REVERSION = {"M": 0.5, "S": 0.25}
-# What fusions are on top of, see the README.
-LINEAR_PART = {"M": "nlinear_phase", "S": "combined_phase"}
+# What fusions are on top of, see the README: another model, by the columns, whose maps
+# are then means over the days around each step, on each side half of those to it.
+LINEAR_PART = "smoothed"
+SMOOTHED = {"M": "nlinear_phase", "S": "combined_phase"}
+SMOOTHING = 0.5
 FUSIONS = {
     "atd": ("series", "image", "calendar"),
     "step": ("series", "image", "calendar"),
@@ -67,7 +73,11 @@ def build(name, task):
     if name in RIDGE:
         names = ("series", *RIDGE[name])
         model = FusionForecaster(
-            {n: shapes[n] for n in names}, {}, horizon, skip=skip_of(name), name=name
+            {n: shapes[n] for n in names},
+            {},
+            horizon,
+            skip=skip_of(name, task.features),
+            name=name,
         )
         return model, names
     if name == "patches":
@@ -89,7 +99,7 @@ def build(name, task):
         horizon,
         fusion=fusion if len(seen) > 1 else "concat",
         fusion_options=heads,
-        skip=skip_of(LINEAR_PART[task.features]),
+        skip=skip_of(name, task.features),
         dim=WIDTH,
         dropout=DROPOUT,
         name=name,
@@ -97,30 +107,40 @@ def build(name, task):
     return model, tuple(names)
 
 
-def skip_of(name):
-    """The linear layer of one of `RIDGE`."""
-    return name.split("_")[0].replace("combined", "linear")
+def linear_part(name, features):
+    """The one of `RIDGE` that the linear part of a model is, but for its smoothing."""
+    name = LINEAR_PART if name in FUSIONS else name
+    return SMOOTHED[features] if name == LINEAR_PART else name
+
+
+def skip_of(name, features):
+    """The linear layer of a model."""
+    return linear_part(name, features).split("_")[0].replace("combined", "linear")
 
 
 def fitted_to(name, task):
     """How the linear part is fitted: options of `fit_closed_form`."""
     if name == SHORT:
         return {"lookbacks": (min(task.lookbacks),)}
-    options = {"lookbacks": task.lookbacks, **reverts(name, task.features)}
+    day = task.table.steps_per_day
+    options = {"lookbacks": task.lookbacks, **choices(name, task.features)}
     if "reversion" in options:
         options["reversion"] = [
-            options["reversion"] if h >= task.table.steps_per_day else 0.0
-            for h in task.horizons
+            options["reversion"] if h >= day else 0.0 for h in task.horizons
         ]
+    if "smoothing" in options:
+        options["period"] = max(round(day), 1)
     return options
 
 
-def reverts(name, features):
-    """How far the linear part goes back to the mean, where it does in part."""
-    linear = LINEAR_PART[features] if name in FUSIONS else name
-    if linear.startswith("combined"):
-        return {"reversion": REVERSION[features]}
-    return {}
+def choices(name, features):
+    """What was chosen for the linear part of a model, see the README."""
+    chosen = {}
+    if linear_part(name, features).startswith("combined"):
+        chosen["reversion"] = REVERSION[features]
+    if name == LINEAR_PART or name in FUSIONS:
+        chosen["smoothing"] = SMOOTHING
+    return chosen
 
 
 def check(name, task):

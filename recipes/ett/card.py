@@ -22,16 +22,17 @@ KINDS = {
     "combined": "{reversion:.0%} linear, the rest NLinear, ridge",
     "combined_phase": "{reversion:.0%} linear, the rest NLinear, both with the time of "
     "the year, ridge",
+    "smoothed": "`{base}`, the map of each step a mean over the days around it",
     "nlinear_adam": "NLinear, trained by steps",
     "patches": "transformer over patches, nothing linear",
-    "atd": "`{linear}` + ATD fusion of series, picture, calendar",
-    "step": "`{linear}` + step fusion of the same",
-    "zoom_shift": "`{linear}` + zoom-and-shift fusion of the same",
-    "concat": "`{linear}` + concatenation of the same",
+    "atd": "`smoothed` + ATD fusion of series, picture, calendar",
+    "step": "`smoothed` + step fusion of the same",
+    "zoom_shift": "`smoothed` + zoom-and-shift fusion of the same",
+    "concat": "`smoothed` + concatenation of the same",
     "blank": "`atd` with a picture of zeros (control)",
-    "series": "`{linear}` + the series alone",
-    "image": "`{linear}` + the picture alone",
-    "calendar": "`{linear}` + the calendar alone",
+    "series": "`smoothed` + the series alone",
+    "image": "`smoothed` + the picture alone",
+    "calendar": "`smoothed` + the calendar alone",
 }
 FEATURES = {
     "M": "all seven columns, by the same weights",
@@ -63,7 +64,7 @@ class Facts:
 
 
 # Of the presets that are not 1.1.
-VERSIONS = {"atd_etth1": "1.2", "stepfusion_etth1": "1.2"}
+VERSIONS = {"atd_etth1": "1.2", "stepfusion_etth1": "1.3"}
 
 
 def key(protocol, features):
@@ -179,12 +180,8 @@ def text(facts):
     ]
     for protocol, models in facts.tables.items():
         if protocol != "ltsf_standard":
-            linear = architecture.LINEAR_PART[facts.features]
-            shown = {
-                name: models[name]
-                for name in ("persistence", "nlinear", linear, facts.model)
-                if name in models
-            }
+            rows = ("persistence", "nlinear", architecture.LINEAR_PART, facts.model)
+            shown = {name: models[name] for name in rows if name in models}
             parts += [
                 f"### `{protocol}`: in {TITLES[protocol]}\n",
                 table(shown, facts.model, facts.features),
@@ -221,6 +218,11 @@ def _fitted_to(settings):
             f", {settings['reversion']:.0%} Linear, which reverts to the mean of "
             "training, the rest NLinear, which does not"
         )
+    if "smoothing" in settings:
+        text += (
+            ", the map of each step a mean over the days around it "
+            f"({settings['smoothing']:.0%} of those to it, on each side)"
+        )
     return text
 
 
@@ -243,7 +245,7 @@ def table(models, ours=None, features=None):
 def kind(name, features):
     """A model of the study, in words."""
     return KINDS[name].format(
-        linear=architecture.LINEAR_PART[features],
+        base=architecture.SMOOTHED[features],
         reversion=architecture.REVERSION[features],
     )
 

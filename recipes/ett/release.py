@@ -88,7 +88,7 @@ def release(name, args):
         without=without(folder, model_name),
         gains={
             other: gains(found, model_name, other)
-            for other in (architecture.LINEAR_PART[features], "concat", "blank")
+            for other in (architecture.LINEAR_PART, "concat", "blank")
             if other in found
         },
         coverage=coverage(folder, model_name, task),

@@ -90,7 +90,7 @@ def settings_of(args, task, name):
     of_steps = BUDGET if name in architecture.TRAINED else ()
     return {
         **task.settings,
-        **architecture.reverts(name, task.features),
+        **architecture.choices(name, task.features),
         **resuming.settings(args, *of_steps, "precision"),
     }
 

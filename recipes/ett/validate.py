@@ -1,12 +1,14 @@
 """Compare linear forecasts with parts of the year left out in turn.
 
     KERAS_BACKEND=jax python recipes/ett/validate.py --features S --phase
+    KERAS_BACKEND=jax python recipes/ett/validate.py --smoothing
 
 The months to train and to validate on are cut into quarters. For each, ridge regression
 learns from all windows that do not touch it, and forecasts every window in it. Compared
 is how far forecasts revert to the mean (`LinearForecast.fit_closed_form`), which the
-four months to validate on alone cannot tell; with `--phase`, of forecasts that know the
-time of the year. The rows to test on are never read.
+four months to validate on alone cannot tell, or how far maps are smoothed; with
+`--phase`, of forecasts that know the time of the year. The rows to test on are never
+read.
 """
 
 import argparse
@@ -14,6 +16,7 @@ import itertools
 import sys
 from pathlib import Path
 
+import architecture
 import data
 import numpy as np
 
@@ -24,7 +27,10 @@ sys.path.append(str(Path(__file__).parents[1]))
 import common
 
 QUARTERS = 4
-REVERSIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
+TRIED = {
+    "reversion": (0.0, 0.25, 0.5, 0.75, 1.0),
+    "smoothing": (0.0, 0.1, 0.2, 0.3, 0.5, 1.0),
+}
 ALPHA = 0.1
 
 
@@ -36,38 +42,48 @@ def main(argv=None):
     parser.add_argument(
         "--phase", action="store_true", help="with the time of the year"
     )
+    parser.add_argument(
+        "--smoothing",
+        action="store_true",
+        help="how far maps are smoothed, with the reversion of the recipe",
+    )
     data.add_arguments(parser)
     args = parser.parse_args(argv)
+    option = "smoothing" if args.smoothing else "reversion"
     names = ("series", "phase") if args.phase else ("series",)
     for features in args.features:
         task = data.load_as(args, features)
-        print_table(features, task.horizons, compare(task, REVERSIONS, names))
+        found = compare(task, option, TRIED[option], names)
+        print_table(features, option, task.horizons, found)
 
 
-def compare(task, reversions, names=("series",)):
-    """`{reversion: errors}`, errors of shape (quarters, horizons).
+def compare(task, option, values, names=("series",)):
+    """`{value: errors}`, errors of shape (quarters, horizons).
 
-    `names` are the inputs that a linear forecast sees.
+    `option` is one of `TRIED`; `names` are the inputs that a linear forecast sees.
     """
+    options = {"lookbacks": task.lookbacks}
+    if option == "smoothing":
+        fitted = architecture.fitted_to(architecture.LINEAR_PART, task)
+        options = {"reversion": 0.0, **fitted}
     rows = (0, task.rows["validation"][1])
     x, y = task.preprocessor.windows(task.table, task.horizons[-1], rows, whole=False)
-    x, found = {n: x[n] for n in names}, {reversion: [] for reversion in reversions}
+    x, found = {n: x[n] for n in names}, {value: [] for value in values}
     edges = np.linspace(0, rows[1], QUARTERS + 1).astype(int)
     for edge in itertools.pairwise(edges):
         training, held_out = split(x, y, task.preprocessor.lookback, *edge)
-        for reversion in reversions:
+        for value in values:
             shapes = {n: task.preprocessor.shapes[n] for n in names}
             model = FusionForecaster(shapes, {}, task.horizons[-1], skip="linear")
             model.fit_closed_form(
                 *training,
                 alpha=ALPHA,
                 horizons=task.horizons,
-                lookbacks=task.lookbacks,
-                reversion=reversion,
+                **{**options, option: value},
             )
             errors = forecast_metrics(model, *held_out, horizons=task.horizons)
-            found[reversion].append([errors[h]["mse"] for h in task.horizons])
-    return {reversion: np.array(found[reversion]) for reversion in reversions}
+            found[value].append([errors[h]["mse"] for h in task.horizons])
+    return {value: np.array(of) for value, of in found.items()}
 
 
 def split(x, y, lookback, begin, end):
@@ -85,21 +101,21 @@ def split(x, y, lookback, begin, end):
     return (known, learned), ({n: v[inside] for n, v in x.items()}, came)
 
 
-def print_table(features, horizons, found):
-    """A row a reversion: means over quarters, and in how many they are below the first.
+def print_table(features, option, horizons, found):
+    """A row a value: means over quarters, and in how many they are below the first.
 
     Last the geometric mean over horizons of these means, each beside the first row's.
     """
     first, *_ = found.values()
     print(f"\n{features}: mean squared error over {len(first)} quarters left out; in")
     print("how many of them it is below that of the first row")
-    print(f"{'reversion':>9s}" + "".join(f"{h:>13d}" for h in horizons) + "     all")
-    for reversion, of in found.items():
+    print(f"{option:>9s}" + "".join(f"{h:>13d}" for h in horizons) + "     all")
+    for value, of in found.items():
         less = (of < first).sum(axis=0)
         cells = zip(of.mean(axis=0), less, strict=True)
         ratio = np.exp(np.log(of.mean(axis=0) / first.mean(axis=0)).mean())
         print(
-            f"{reversion:9g}"
+            f"{value:9g}"
             + "".join(f"{mean:9.4f} ({count})" for mean, count in cells)
             + f"{ratio:8.3f}",
             flush=True,

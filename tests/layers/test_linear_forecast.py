@@ -367,6 +367,19 @@ def test_reversion_goes_from_nlinear_to_linear(with_covariates, alpha):
         assert_close(run(layer, inputs), expected, 1e-4)
 
 
+@pytest.mark.parametrize("kind", LINEAR)
+def test_smoothed_forecasts_are_means_over_the_periods_around(kind):
+    """Of 13 steps in periods of 3: as many on both sides, half of those to a step."""
+    x, covariates, _ = series(count=60)
+    y = numbers(3, 60, 13, x.shape[2])[0]
+    plain, smooth = (LINEAR[kind](13) for _ in range(2))
+    plain.fit_closed_form([x, covariates], y, 0.1)
+    smooth.fit_closed_form([x, covariates], y, 0.1, smoothing=0.5, period=3)
+    found, forecast = run(smooth, [x, covariates]), run(plain, [x, covariates])
+    for step, around in {0: [0], 5: [5], 6: [3, 6, 9], 8: [5, 8, 11], 10: [10]}.items():
+        assert_close(found[:, step], forecast[:, around].mean(axis=1), 1e-4)
+
+
 def test_each_horizon_has_a_reversion_of_its_own():
     x, _, y = series()
     options = {"alpha": 0.1, "horizons": (2, 5)}
@@ -378,6 +391,20 @@ def test_each_horizon_has_a_reversion_of_its_own():
     assert_close(found[0.0, 0.3][:, :2], found[0.0][:, :2], 1e-6)
     assert_close(found[0.0, 0.3][:, 2:], found[0.3][:, 2:], 1e-6)
     assert np.abs(found[0.0] - found[0.3]).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"smoothing": -0.1}, "`smoothing` must be 0 or more"),
+        ({"smoothing": float("nan")}, "`smoothing` must be 0 or more"),
+        ({"smoothing": 0.5, "period": 0}, "`period` must be a positive integer"),
+    ],
+)
+def test_smoothing_that_cannot_be(options, message):
+    x, _, y = series()
+    with pytest.raises(ValueError, match=message):
+        NLinear(5).fit_closed_form(x, y, 0.1, **options)
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def test_from_training_to_presets(table, tmp_path, capsys, monkeypatch):
     for name in architecture.FUSIONS:
         for run in facts[name].values():
             for horizon, of in run["validation"].items():
-                linear = facts[architecture.LINEAR_PART["S"]][0]
+                linear = facts[architecture.LINEAR_PART][0]
                 linear = linear["validation"][horizon]
                 assert of["mse"] <= linear["mse"] * (1 + 1e-5)
     # A cell, by hand: the last value, three hours on, of every window.
@@ -280,7 +280,7 @@ def test_shipped_weights_score_what_their_card_says(data_dir, capsys, monkeypatc
 @once
 def test_a_quarter_is_forecast_by_what_does_not_touch_it(table):
     task = data.load("S", table, lookbacks=[48])
-    found = validate.compare(task, (0.0, 1.0))
+    found = validate.compare(task, "reversion", (0.0, 1.0))
     assert all(of.shape == (4, len(task.horizons)) for of in found.values())
     assert (found[0.0] != found[1.0]).all()
     # A cell by hand: the third quarter, one hour on.
