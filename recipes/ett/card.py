@@ -64,7 +64,7 @@ class Facts:
 
 
 # Of the presets that are not 1.1.
-VERSIONS = {"atd_etth1": "1.2", "stepfusion_etth1": "1.3"}
+VERSIONS = {"atd_etth1": "1.4", "stepfusion_etth1": "1.3"}
 
 
 def key(protocol, features):
