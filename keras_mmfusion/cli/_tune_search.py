@@ -139,12 +139,12 @@ class Search:
                 *lines,
                 "",
                 f"Best: trial {best.trial_id}, {self.args.objective} {best.score:.5g}",
-                *self._shorter(oracle),
+                *self._ended_early(oracle),
                 f"Wrote {self.args.output}",
             ]
         )
 
-    def _shorter(self, oracle):
+    def _ended_early(self, oracle):
         """A line of a search that had nothing else to try, if it ended so."""
         tried, wanted = len(oracle.trials), self.args.max_trials
         if tried >= wanted:

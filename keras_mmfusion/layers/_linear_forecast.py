@@ -161,11 +161,12 @@ class LinearForecastBase(CompositeLayer):
                 at all, as those of `NLinear`, which go along with a new level; between,
                 the mean of these two, so weighted. With `horizons`, a sequence of one
                 for the steps up to each will do, too. Defaults to `None`, which is 1.
-            smoothing: float, 0 or more. In the end the weights of a step become the
-                mean of those of steps that are whole periods from it: on each side
-                this share of the periods to it, rounded, as far as there are as many
-                on both. Far ahead, neighbours have much the same map, and less noise
-                together. Defaults to `0.0`.
+            smoothing: float, 0 or more. In the end the weights `w[s]` of a step `s`,
+                from 0, become the mean of `w[s + k * period]` for `k` from `-r` to `r`,
+                where `r` is `smoothing * (s // period)`, rounded, or less where there
+                are not as many steps on both sides. Far ahead, neighbours have much the
+                same map, and less noise together. Penalties are chosen before it.
+                Defaults to `0.0`.
             period: int, the steps of a period, such as 24 hours. Defaults to `1`.
 
         Returns:
@@ -176,7 +177,8 @@ class LinearForecastBase(CompositeLayer):
 
         Raises:
             ValueError: `"validation"` without `validation_data`, arrays that do not
-                fit together, NaN in them, or a part without windows.
+                fit together, NaN in them, a part without windows, or penalties,
+                `lookbacks`, `reversion`, `smoothing` or `period` out of their range.
         """
         if alpha == "validation" and validation_data is None:
             raise ValueError(

@@ -51,7 +51,8 @@ class LinearForecast(LinearForecastBase):
 
     Reference:
         Zeng et al., "Are transformers effective for time series forecasting?",
-        arXiv:2205.13504 (Linear). The closed form, covariates and reversion are ours.
+        arXiv:2205.13504 (Linear). The closed form, covariates, reversion and
+        smoothing are ours.
     """
 
     def _check_reversion(self, reversion):

@@ -295,3 +295,8 @@ def test_a_quarter_is_forecast_by_what_does_not_touch_it(table):
     layer.fit_closed_form(apart[:, :48], apart[:, 48:], alpha=validate.ALPHA)
     error = np.square(backends.run(layer, inside[:, :48]) - inside[:, 48:]).mean()
     assert found[0.0][2, 0] == pytest.approx(error, rel=1e-3)
+    # Maps are smoothed from three days on.
+    found = validate.compare(task, "smoothing", (0.0, 0.5))
+    near = np.array(task.horizons) <= 48
+    np.testing.assert_array_equal(found[0.0][:, near], found[0.5][:, near])
+    assert (found[0.0][:, ~near] != found[0.5][:, ~near]).all()
