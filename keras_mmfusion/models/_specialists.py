@@ -14,19 +14,22 @@ class DecidedMean(keras.layers.Layer):
     """The mean of probabilities, save for classes with specialists of their own.
 
     Where `specialists` is the dict of a class number to the members that decide about
-    it, its probability is their mean. The other members decide among the other
-    classes, which share what is left as they say.
+    it, its probability is their mean, or, if not `alone`, that of theirs and of the
+    other members. These decide among the other classes, which share what is left as
+    they say.
     """
 
-    def __init__(self, specialists, num_members, num_classes, **kwargs):
+    def __init__(self, specialists, num_members, num_classes, alone=True, **kwargs):
         super().__init__(**{"dtype": "float32", **kwargs})
         self.supports_masking = True
         self.specialists = {int(k): list(of) for k, of in dict(specialists).items()}
         self.num_members, self.num_classes = num_members, num_classes
+        self.alone = alone
         others = set(range(num_members)).difference(*self.specialists.values())
         self._weights_of = np.zeros((num_members, num_classes), "float32")
         for k in range(num_classes):
-            deciders = self.specialists.get(k, sorted(others))
+            special = self.specialists.get(k, [])
+            deciders = special if special and alone else [*others, *special]
             self._weights_of[deciders, k] = 1 / len(deciders)
         self._special = np.zeros(num_classes, "float32")
         self._special[list(self.specialists)] = 1.0
@@ -54,6 +57,7 @@ class DecidedMean(keras.layers.Layer):
             "specialists": {str(k): of for k, of in self.specialists.items()},
             "num_members": self.num_members,
             "num_classes": self.num_classes,
+            "alone": self.alone,
         }
 
 

@@ -28,7 +28,8 @@ class BeatEnsemble(BeatLabeller, NamedModel):
     p(V) = p_2(V),   p(k) = (1 - p(V)) p_01(k) / (1 - p_01(V))
     ```
 
-    where `p_01` is the mean of the first two.
+    where `p_01` is the mean of the first two. With `alone=False` the others have their
+    say about V as well, so that `p(V)` is the mean of all three.
 
     Args:
         members: Sequence of two or more `BeatClassifier`s with the same inputs,
@@ -36,8 +37,10 @@ class BeatEnsemble(BeatLabeller, NamedModel):
         consensus: `BeatConsensus` of the mean, for `predict_beats` and
             `predict_record`; those of the members are not used. Defaults to `None`.
         specialists: dict, name of a class to a list of numbers of members, from 0.
-            They alone decide about this class, and about nothing else. Defaults to
+            They decide about this class, and about nothing else. Defaults to
             `None`: all decide about all classes.
+        alone: bool. Whether the other members have no say about that class.
+            Defaults to `True`.
         **kwargs: `name` and `trainable`, as for any Keras model.
 
     Call arguments:
@@ -74,7 +77,7 @@ class BeatEnsemble(BeatLabeller, NamedModel):
         estimation using deep ensembles (2017), §2.4. The specialists are ours.
     """
 
-    def __init__(self, members, consensus=None, specialists=None, **kwargs):
+    def __init__(self, members, consensus=None, specialists=None, alone=True, **kwargs):
         members = list(members)
         if len(members) < 2 or not all(isinstance(m, BeatClassifier) for m in members):
             kinds = [type(m).__name__ for m in members]
@@ -99,14 +102,14 @@ class BeatEnsemble(BeatLabeller, NamedModel):
         outputs = [member(tensors) for member in members]
         if specialists:
             sizes = len(members), members[0].num_classes
-            merge = DecidedMean(specialists, *sizes, name="mean")
+            merge = DecidedMean(specialists, *sizes, alone, name="mean")
         elif members[0].num_classes:
             merge = keras.layers.Average(name="mean", dtype="float32")
         else:
             merge = keras.layers.Concatenate(name="features")
         super().__init__(inputs=tensors, outputs=merge(outputs), **kwargs)
         self._names = [member.name for member in members]
-        self._specialists = specialists
+        self._specialists, self.alone = specialists, bool(alone)
         self.modalities = list(members[0].modalities)
         self.causal = members[0].causal
         self.num_classes = members[0].num_classes
@@ -121,7 +124,7 @@ class BeatEnsemble(BeatLabeller, NamedModel):
 
     @property
     def specialists(self):
-        """`{class: [number of a member]}` of the members that decide about it alone."""
+        """`{class: [number of a member]}` of those that decide about nothing else."""
         return {self.classes[k]: list(of) for k, of in self._specialists.items()}
 
     @property
@@ -146,7 +149,11 @@ class BeatEnsemble(BeatLabeller, NamedModel):
                 keras.saving.serialize_keras_object(member) for member in self.members
             ],
             "consensus": keras.saving.serialize_keras_object(self.consensus),
-            **({"specialists": self.specialists} if self._specialists else {}),
+            **(
+                {"specialists": self.specialists, "alone": self.alone}
+                if self._specialists
+                else {}
+            ),
         }
 
     @classmethod

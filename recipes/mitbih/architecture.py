@@ -29,7 +29,7 @@ SHAPES = {
 }
 MODALITIES = ("ecg", "image", "rhythm", "shape")
 LEADS = ("lead_1", "lead_2", "rhythm")
-# The class that a member of an ensemble decides about alone, see `BeatEnsemble`.
+# The only class that some members of an ensemble decide about, see `BeatEnsemble`.
 SPECIALTY = "V"
 HEADS = ("atd", "step", "cascade", "zoom_shift", "cross_attention", "mult")
 WIDTH = 48

@@ -203,7 +203,9 @@ def trained(protocol, members, runs):
     model = networks[0]
     if len(networks) > 1:
         special = scoring.specialists(members)
-        model = BeatEnsemble(networks, specialists=special, name="beat_ensemble")
+        model = BeatEnsemble(
+            networks, specialists=special, alone=scoring.ALONE, name="beat_ensemble"
+        )
         model.preprocessor = networks[0].preprocessor
     model.consensus = architecture.consensus(members[0][0], protocol)
     return model

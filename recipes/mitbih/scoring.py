@@ -15,15 +15,16 @@ sys.path.append(str(Path(__file__).parents[1]))
 import common
 
 # Under this protocol a model is a `BeatEnsemble`: of members like each other, or of a
-# few of them and others that decide about V alone.
+# few of them and others that decide about nothing but V.
 ENSEMBLES = "interpatient"
 ALIKE, COMMON, SPECIALISTS = 3, 2, 2
+ALONE = False  # The others have their say about V as well.
 # What is no network, see `linear.py`, and has no seeds.
 LINEAR = "linear"
 
 
 def has_specialist(protocol, variant):
-    """Whether members of such a model decide about V alone."""
+    """Whether members of such a model decide about nothing but V."""
     if protocol != ENSEMBLES or _is_single(variant):
         return False
     # What a specialist is for was not tried with the past only.
@@ -81,11 +82,11 @@ def specialists(members):
     return {architecture.SPECIALTY: chosen} if chosen and len(members) > 1 else {}
 
 
-def together(members, specialists, protocol):
+def together(members, specialists, protocol, alone=ALONE):
     """`{record: probabilities}`: what an ensemble of these members says."""
     classes = data.classes_of(protocol)
     numbers = {classes.index(name): of for name, of in specialists.items()}
-    mean = DecidedMean(numbers, len(members), len(classes))
+    mean = DecidedMean(numbers, len(members), len(classes), alone)
     names = set.intersection(*(set(member) for member in members))
     return {
         name: np.asarray(mean([member[name] for member in members]))

@@ -192,7 +192,7 @@ def parse_arguments(argv=None):
     parser.add_argument(
         "--specialist",
         action="store_true",
-        help=f"members of an ensemble that decide about {architecture.SPECIALTY} alone",
+        help=f"members that decide about {architecture.SPECIALTY} and nothing else",
     )
     parser.add_argument("--seeds", type=int, nargs="+", help="default: five models")
     parser.add_argument("--folds", action="store_true", help="validate inside DS1")

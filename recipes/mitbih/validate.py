@@ -75,16 +75,18 @@ def ensembles(output, variant, recordings):
             *((name, size * n + i) for i, name in enumerate(special)),
         ]
 
-    ways = {str(n): alike(n) for n in (scoring.ALIKE, scoring.COMMON)}
+    ways = {(str(n), False): alike(n) for n in (scoring.ALIKE, scoring.COMMON)}
     for size in (scoring.SPECIALISTS, scoring.SPECIALISTS + 1):
-        ways[f"{scoring.COMMON}, {decides} {size}"] = and_specialists(size)
+        name = f"{scoring.COMMON}, {decides} {size}"
+        ways[name, False] = ways[f"{name} alone", True] = and_specialists(size)
     rows = []
-    for name, members_of in ways.items():
+    for (name, alone), members_of in ways.items():
         scores = []
         for members in map(members_of, range(len(runs[variant]))):
             said = [runs[of].get(seed) for of, seed in members]
             if all(said):
-                said = scoring.together(said, scoring.specialists(members), protocol)
+                special = scoring.specialists(members)
+                said = scoring.together(said, special, protocol, alone)
                 scores.append(scoring.score_model(said, recordings, protocol, variant))
         if scores:
             rows.append((name, scoring.summarise(scores)))

@@ -1,4 +1,4 @@
-"""Members of an ensemble that decide about a class alone."""
+"""Members of an ensemble that decide about one class and nothing else."""
 
 import keras
 import numpy as np
@@ -21,14 +21,17 @@ def x():
     return segments()
 
 
-def by_hand(said, specialists):
+def by_hand(said, specialists, alone):
     """The rule of the docstring in float64, for one class at a time."""
     said = np.asarray(said, "float64")
     special = {CLASSES.index(name): of for name, of in specialists.items()}
     others = sorted(set(range(len(said))).difference(*special.values()))
     result = said[others].mean(axis=0)
     rest = [k for k in range(len(CLASSES)) if k not in special]
-    claimed = {k: said[of].mean(axis=0)[..., k] for k, of in special.items()}
+    claimed = {
+        k: said[of if alone else [*others, *of]].mean(axis=0)[..., k]
+        for k, of in special.items()
+    }
     left = np.maximum(1 - sum(claimed.values()), 0)
     result[..., rest] *= (left / result[..., rest].sum(axis=-1))[..., None]
     for k, probability in claimed.items():
@@ -36,13 +39,15 @@ def by_hand(said, specialists):
     return result / result.sum(axis=-1, keepdims=True)
 
 
+@pytest.mark.parametrize("alone", [True, False])
 @pytest.mark.parametrize(
     "specialists", [{"V": [2]}, {"V": [0, 3]}, {"V": [2], "S": [3]}]
 )
-def test_by_hand(members, x, specialists):
-    model = BeatEnsemble(members, specialists=specialists)
+def test_by_hand(members, x, specialists, alone):
+    model = BeatEnsemble(members, specialists=specialists, alone=alone)
     found = predict(model, x)
-    assert_close(found, by_hand([predict(m, x) for m in members], specialists), 1e-6)
+    said = [predict(m, x) for m in members]
+    assert_close(found, by_hand(said, specialists, alone), 1e-6)
     assert_close(found.sum(axis=-1), np.ones((4, BEATS)), 1e-6)
     assert model.specialists == specialists
 
@@ -72,11 +77,11 @@ def test_sure_of_everything(members, x):
 
 
 def test_a_preset_and_a_clone(members, x, tmp_path):
-    model = BeatEnsemble(members, specialists={"V": [1, 2]})
+    model = BeatEnsemble(members, specialists={"V": [1, 2]}, alone=False)
     expected = predict(model, x)
     presets.save(model, tmp_path / "preset", golden=x)
     again = presets.load(tmp_path / "preset")
-    assert again.specialists == {"V": [1, 2]}
+    assert again.specialists == {"V": [1, 2]} and not again.alone
     assert_close(predict(again, x), expected, 1e-6)
     clone = keras.models.clone_model(model)
     clone.set_weights(model.get_weights())
