@@ -40,7 +40,7 @@ INPUTS = {
     },
 }
 # Of the presets that are not 1.1.
-VERSIONS = {"atd_mitbih": "1.5", "step_mitbih": "1.5"}
+VERSIONS = {"atd_mitbih": "1.6", "step_mitbih": "1.6"}
 REPORTED = {"accuracy": 0.989, "f1": 0.982}
 SPLITS = {
     "interpatient": "AAMI EC57 inter-patient: trained on DS1 (22 records), tested on "
@@ -101,7 +101,7 @@ class Facts:
         text = f"seed{'s' * (len(common) > 1)} {', '.join(common)}"
         if self.special:
             special = ", ".join(seeds[len(common) :])
-            text += f" and, for {architecture.SPECIALTY} alone, {special}"
+            text += f" and, for {architecture.SPECIALTY} only, {special}"
         return text
 
     @property
