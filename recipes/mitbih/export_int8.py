@@ -171,7 +171,7 @@ def score(folder, model, reports, chosen, data_dir):
     return {
         "scheme": chosen,
         "command": int8.command(chosen, folder.name),
-        "weights_sha256": presets.info(folder)["files"]["model.weights.h5"]["sha256"],
+        **int8.model_of(presets.info(folder)),
         "scores": scores,
         "same_label": compare(predictions, "int8")["same_label"],
         "golden_difference": rounded(reports[chosen]["difference"], 6),

@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from keras_mmfusion.presets._folder import METADATA, WEIGHTS
+from keras_mmfusion.presets._folder import CONFIG, METADATA, WEIGHTS
 
 sys.path.append(str(Path(__file__).parents[1]))
 from revise import CARD, revise
@@ -18,8 +18,8 @@ SCHEMES = {
 }
 
 
-class OtherWeights(ValueError):
-    """The figures were measured with other weights than those of the preset."""
+class OtherModel(ValueError):
+    """The figures were measured of another model than that of the preset."""
 
 
 def section(facts):
@@ -72,7 +72,7 @@ def command(scheme, name):
 
 
 def read(folder):
-    """What a preset folder says, if that was measured with its present weights."""
+    """What a preset folder says, if that was measured of its present model."""
     file = folder / METADATA
     metadata = json.loads(file.read_bytes()) if file.is_file() else {}
     facts = metadata.get("exports", {}).get("litert_int8")
@@ -83,9 +83,9 @@ def write(folder, facts):
     """Put the facts into the metadata and on the card, or replace them there."""
     metadata = json.loads((folder / METADATA).read_bytes())
     if not _is_of(facts, metadata):
-        raise OtherWeights(
-            f"The figures must be of the weights in {folder}. Received: those of "
-            f"{facts['weights_sha256']}."
+        raise OtherModel(
+            f"The figures must be of the model in {folder}. Received: those of "
+            f"weights {facts['weights_sha256']}, config {facts.get('config_sha256')}."
         )
     text = (folder / CARD).read_text(encoding="utf-8")
     if BEGIN in text:
@@ -95,6 +95,14 @@ def write(folder, facts):
     revise(folder, {"exports": exports}, {CARD: text.encode("utf-8")})
 
 
+def model_of(metadata):
+    """Digests of what the figures depend on: who decides is in the config."""
+    files = {"weights_sha256": WEIGHTS, "config_sha256": CONFIG}
+    return {
+        key: metadata["files"].get(name, {}).get("sha256")
+        for key, name in files.items()
+    }
+
+
 def _is_of(facts, metadata):
-    weights = metadata["files"].get(WEIGHTS, {}).get("sha256")
-    return facts["weights_sha256"] == weights
+    return model_of(metadata).items() <= facts.items()

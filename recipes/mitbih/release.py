@@ -147,14 +147,14 @@ def revise_card(folder, model, found):
 
 
 def keep_int8(folder, facts):
-    """Keep what was measured of the int8 file if the weights are still the same."""
+    """Keep what was measured of the int8 file if the model is still the same."""
     if facts is None:
         return
     try:
         int8.write(folder, facts)
-    except int8.OtherWeights:
+    except int8.OtherModel:
         print(
-            f"{folder.name}: other weights, so its card says nothing of the int8 file. "
+            f"{folder.name}: another model, so its card says nothing of the int8 file. "
             f"For that: python recipes/mitbih/export_int8.py {folder.name} --release"
         )
 

@@ -221,14 +221,15 @@ def test_a_package_that_is_not_there_says_nothing_of_a_preset(exports, monkeypat
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_figures_of_the_int8_file(name):
-    """They are of the weights that are there, and the float file scores as they do."""
+    """They are of the model that is there, and the float file scores as they do."""
     metadata = METADATA[name]
     facts = metadata.get("exports", {}).get("litert_int8")
     text = (ZOO / name / "README.md").read_text(encoding="utf-8")
     assert ("as a LiteRT file" in text) == (facts is not None)
     if facts is None:
         return
-    assert facts["weights_sha256"] == metadata["files"]["model.weights.h5"]["sha256"]
+    for key, file in ("weights", "model.weights.h5"), ("config", "config.json"):
+        assert facts[f"{key}_sha256"] == metadata["files"][file]["sha256"]
     assert facts["scores"]["int8"]["bytes"] < facts["scores"]["float32"]["bytes"]
     for key, value in facts["scores"]["float32"].items():
         released = metadata["baselines"]["released_weights"].get(key, value)

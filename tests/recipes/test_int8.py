@@ -1,4 +1,4 @@
-"""What a preset says of its int8 file is of its weights, or is not said."""
+"""What a preset says of its int8 file is of its model, or is not said."""
 
 import sys
 from pathlib import Path
@@ -14,9 +14,11 @@ import int8
 import release
 
 
-def save(folder, seed):
+def save(folder, seed, activation=None):
     keras.utils.set_random_seed(seed)
-    model = keras.Sequential([keras.Input((4,), name="load"), keras.layers.Dense(1)])
+    dense = keras.layers.Dense(1, activation, name="dense")
+    layers = [keras.Input((4,), name="load"), dense]
+    model = keras.Sequential(layers, name="small")
     files = {"README.md": "# small\n\nA card.\n"}
     return presets.save(model, folder, files=files, overwrite=True)
 
@@ -27,7 +29,7 @@ def facts_of(folder):
     return {
         "scheme": "dynamic_range",
         "command": int8.command("dynamic_range", "small"),
-        "weights_sha256": presets.info(folder)["files"]["model.weights.h5"]["sha256"],
+        **int8.model_of(presets.info(folder)),
         "scores": {
             "float32": {"bytes": 2000, **scores},
             "int8": {"bytes": 1000, **scores, "V_f1": 0.4321},
@@ -71,13 +73,14 @@ def test_a_release_of_the_same_weights_keeps_it(folder):
     presets.verify(folder)
 
 
-def test_other_weights_leave_it_out(folder, capsys):
+@pytest.mark.parametrize("other", [{"seed": 1}, {"seed": 0, "activation": "relu"}])
+def test_another_model_leaves_it_out(folder, other, capsys):
     facts = int8.read(folder)
-    save(folder, seed=1)
+    save(folder, **other)
     release.keep_int8(folder, facts)
     assert "export_int8.py small --release" in capsys.readouterr().out
     assert int8.read(folder) is None and card(folder) == "# small\n\nA card.\n"
-    with pytest.raises(int8.OtherWeights, match="must be of the weights in"):
+    with pytest.raises(int8.OtherModel, match="must be of the model in"):
         int8.write(folder, facts)
     presets.verify(folder)
 
