@@ -61,11 +61,13 @@ def check_runs(folders, pattern="*/seed*/run.json", first="train.py"):
 
 def changed(args, usual, *names):
     """Those of these options that are not the usual ones, as a command has them."""
-    return "".join(
-        f" --{name.replace('_', '-')} {getattr(args, name)}"
-        for name in names
-        if getattr(args, name) != getattr(usual, name)
-    )
+    options = ""
+    for name in names:
+        given = getattr(args, name)
+        if given != getattr(usual, name):
+            values = given if isinstance(given, list) else [given]
+            options += " ".join([f" --{name.replace('_', '-')}", *map(str, values)])
+    return options
 
 
 def trained_by(run, seed, script):

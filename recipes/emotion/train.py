@@ -136,11 +136,13 @@ def run(args, corpus, arrays, fold, number, subset, fusion, pretrained):
     resuming.save_arrays(folder / "test.npz", probabilities=said, rows=fold[2])
     of_validation_said = classifier.predict(validation, verbose=0)
     found = emotion_metrics(of_validation, of_validation_said, len(EMOTIONS))
+    usual = parse_arguments(["--corpus", args.corpus])
     resuming.finish(
         folder,
         {
             "command": f"python recipes/emotion/train.py --corpus {args.corpus} "
-            f"--folds {args.folds} --subsets {subset} --fusions {fusion}",
+            f"--folds {args.folds} --subsets {subset} --fusions {fusion}"
+            f"{common.changed(args, usual, *OPTIONS)}",
             "settings": resuming.settings(args, *OPTIONS),
             "commit": common.commit(),
             "backend": keras.backend.backend(),

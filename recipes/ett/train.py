@@ -32,6 +32,7 @@ MONTHS = 4
 ALPHAS = (0, 1e-3, 1e-2, 1e-1)
 # Options of what is trained by steps.
 BUDGET = ("epochs", "patience", "steps_per_epoch", "batch_size", "learning_rate")
+OPTIONS = ("lookback", "months", *BUDGET, "precision")
 
 
 def main(argv=None):
@@ -137,7 +138,8 @@ def run(args, task, name, seed):
         {
             "command": "python recipes/ett/train.py"
             + (f" --csv {Path(args.csv).name}" if args.csv else "")
-            + f" --features {task.features} --models {name}",
+            + f" --features {task.features} --models {name}"
+            + common.changed(args, parse_arguments([]), *OPTIONS),
             "commit": common.commit(),
             "backend": keras.backend.backend(),
             "keras": keras.__version__,

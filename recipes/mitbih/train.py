@@ -123,7 +123,8 @@ def run(args, recordings, preprocessor, seed, fold):
             + (" --leads" if args.leads else "")
             + (" --pretrain" if args.pretrain else "")
             + (" --causal" if args.causal else "")
-            + (" --specialist" if args.specialist else ""),
+            + (" --specialist" if args.specialist else "")
+            + common.changed(args, parse_arguments([]), *OPTIONS[1:]),
             "settings": resuming.settings(args, *OPTIONS),
             "commit": common.commit(),
             "backend": keras.backend.backend(),

@@ -82,7 +82,8 @@ def run(args, images, name, seed):
     resuming.finish(
         folder,
         {
-            "command": f"python recipes/mnist_channels/train.py --models {name}",
+            "command": f"python recipes/mnist_channels/train.py --models {name}"
+            f"{common.changed(args, parse_arguments([]), *OPTIONS)}",
             "settings": resuming.settings(args, *OPTIONS),
             "commit": common.commit(),
             "backend": keras.backend.backend(),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from backends import only_on
 from emotion_files import COMMON, WORDS, write_iemocap, write_msp_improv
-from recipe_modules import recipe_modules
+from recipe_modules import assert_command_tells_settings, recipe_modules
 
 from keras_mmfusion.preprocessing import FrameFeatures
 
@@ -158,6 +158,7 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(tmp_path, corpus, monkeyp
         assert len(rows[0]) == 3
         np.testing.assert_allclose(*rows, rtol=1e-5)
     assert not (folders[1] / "backup").exists()
+    assert_command_tells_settings(folders[1], train)
 
 
 def test_turns_are_passes_in_another_order_for_another_epoch():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from backends import once
 from ett_files import write_table
-from recipe_modules import recipe_modules
+from recipe_modules import assert_command_tells_settings, recipe_modules
 
 from keras_mmfusion import presets
 from keras_mmfusion.layers import NLinear
@@ -195,6 +195,7 @@ def test_a_killed_run_goes_on(table, tmp_path, monkeypatch):
         json.loads((r / "run.json").read_text())["validation"] for r in (run, whole)
     )
     assert ours["96"] == pytest.approx(theirs["96"], rel=1e-5)
+    assert_command_tells_settings(run, train)
     with open(run / "train_log.csv", newline="") as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1"]
     # Nor is one of other settings taken for it, by any script.

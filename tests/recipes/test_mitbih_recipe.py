@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from backends import only_on
 from harness import assert_close
+from recipe_modules import assert_command_tells_settings
 
 from keras_mmfusion.preprocessing import BeatPreprocessor
 
@@ -67,6 +68,7 @@ def test_smoke_run(runs, fold, records):
     folder = runs / "interpatient" / "rhythm" / f"seed0_fold{fold}"
     facts = json.loads((folder / "run.json").read_text())
     assert facts["backend"] == keras.backend.backend()
+    assert_command_tells_settings(folder, train)
     assert facts["validated_on"] == [records]
     assert not (folder / "backup").exists()
     with np.load(folder / "validation.npz") as scored:

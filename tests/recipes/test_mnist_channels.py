@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from backends import once, only_on
 from harness import assert_close
-from recipe_modules import recipe_modules
+from recipe_modules import assert_command_tells_settings, recipe_modules
 
 architecture, data, release, scoring, train = recipe_modules(
     "mnist_channels", "architecture", "data", "release", "scoring", "train"
@@ -79,6 +79,8 @@ def test_runs_of_other_settings_are_not_taken_for_complete(
     capsys.readouterr()
     train.main([*places, *short])
     assert capsys.readouterr().out.endswith("seed0: complete\n")
+    (run,) = tmp_path.glob("**/run.json")
+    assert_command_tells_settings(run.parent, train)
     match = r"with --epochs 1 --triples 8\. Received: --epochs 12 --triples None"
     with pytest.raises(SystemExit, match=match):
         train.main(places)
