@@ -27,6 +27,7 @@ import turns
 TIMES = (1, 4, 16)
 # Threads that make batches ahead; None where all is in memory.
 PATHS = {"in memory": None, "streamed": 0, "streamed, 4 threads": 4}
+SMOKE = ("in memory", "streamed, 4 threads")
 QUARTERS = [f"quarter_{n}_mb" for n in (1, 2, 3, 4)]
 FIELDS = ["path", "times", "records", "beats", "clock", "beats_per_s", "ms", "ms_min"]
 FIELDS += ["ms_max", "reference_ms", "ratio", "ratio_min", "ratio_max", "open_mb"]
@@ -66,10 +67,11 @@ def records(args):
 
 def measure(case, times, count, args):
     """Rows: memory at every length, time at the first one."""
+    paths = {name: PATHS[name] for name in (SMOKE if args.smoke else PATHS)}
     for many in times:
         with contextlib.ExitStack() as stack:
             workers = []
-            for threads in PATHS.values():
+            for threads in paths.values():
                 one = case | {"workers": threads, "times": many}
                 worker = turns.Worker(__file__, one, args.backends[0], args.threads)
                 workers.append(stack.enter_context(worker))
@@ -77,7 +79,7 @@ def measure(case, times, count, args):
             runs = [None] * len(workers)
             if many == times[0]:
                 runs = turns.race(workers, "epoch", count)
-            for path, worker, run in zip(PATHS, workers, runs, strict=True):
+            for path, worker, run in zip(paths, workers, runs, strict=True):
                 row = {"path": path, "times": many, "records": len(case["records"])}
                 row |= worker.about | {"threads": args.threads}
                 if run is None:
