@@ -14,29 +14,24 @@ from keras_mmfusion.models._specialists import DecidedMean
 sys.path.append(str(Path(__file__).parents[1]))
 import common
 
-# Under this protocol a model is a `BeatEnsemble`: of members like each other, or of a
-# few of them and others that decide about nothing but V.
+# Under this protocol a model is a `BeatEnsemble`: of members that decide about all
+# classes, and of others that decide about nothing but V.
 ENSEMBLES = "interpatient"
-ALIKE, COMMON, SPECIALISTS = 3, 2, 2
-ALONE = False  # The others have their say about V as well.
+COMMON, SPECIALISTS = 2, 2
+ALONE = False  # The former have their say about V as well.
 # What is no network, see `linear.py`, and has no seeds.
 LINEAR = "linear"
 
 
 def has_specialist(protocol, variant):
     """Whether members of such a model decide about nothing but V."""
-    if protocol != ENSEMBLES or _is_single(variant):
-        return False
-    # What a specialist is for was not tried with the past only.
-    return not architecture.parse(variant).causal
+    return protocol == ENSEMBLES and not _is_single(variant)
 
 
 def members_of(protocol, variant, number):
     """Model `number` as a list of variant and seed of each member."""
-    if protocol != ENSEMBLES or _is_single(variant):
-        return [(variant, number)]
     if not has_specialist(protocol, variant):
-        return [(variant, ALIKE * number + i) for i in range(ALIKE)]
+        return [(variant, number)]
     special = f"{variant}_specialist"
     return [
         *((variant, COMMON * number + i) for i in range(COMMON)),
@@ -212,7 +207,7 @@ def validation_table(output, protocol, recordings, causal=False):
     """
     rows = []
     for folder in sorted(Path(output, protocol).iterdir()):
-        if folder.name.endswith("_causal") != causal:
+        if ("_causal" in folder.name) != causal:
             continue
         names = {r.name for r in recordings}
         for label, read in ((folder.name, read_runs), ("", read_models)):

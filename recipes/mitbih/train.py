@@ -215,7 +215,7 @@ def parse_arguments(argv=None):
     ):
         parser.error(
             "--specialist is for the views of both leads under the protocol "
-            "interpatient, without --leads, --pretrain and --causal."
+            "interpatient, without --leads and --pretrain."
         )
     if args.seeds is None:
         args.seeds = range(5 * len(seeds_of(args.protocol, name_of(args), 0)))

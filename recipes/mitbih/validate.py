@@ -75,7 +75,8 @@ def ensembles(output, variant, recordings):
             *((name, size * n + i) for i, name in enumerate(special)),
         ]
 
-    ways = {(str(n), False): alike(n) for n in (scoring.ALIKE, scoring.COMMON)}
+    more = scoring.COMMON + 1
+    ways = {(str(n), False): alike(n) for n in (more, scoring.COMMON)}
     for size in (scoring.SPECIALISTS, scoring.SPECIALISTS + 1):
         name = f"{scoring.COMMON}, {decides} {size}"
         ways[name, False] = ways[f"{name} alone", True] = and_specialists(size)
