@@ -15,6 +15,7 @@ from keras_mmfusion.analysis._ecg_paper import (
     draw_paper,
     draw_scale,
     draw_trace,
+    lead_to_draw,
     voltage_range,
 )
 from keras_mmfusion.analysis._figure_class import figure_class
@@ -76,7 +77,7 @@ def plot_beats(
         reference: Sequence of AAMI classes, one per beat of `labels`.
             Defaults to `None`.
         reference_name: str. Who gave the reference. Defaults to `"reference"`.
-        lead: str. Lead to draw. Defaults to `None`: the first one labelled.
+        lead: str. Lead to draw. Defaults to `None`: the first with a signal there.
 
     Returns:
         A matplotlib `Figure` that belongs to no window; call `savefig`.
@@ -117,8 +118,9 @@ def plot_beats(
             f"Expected a window inside the record (0 to {record.duration:.1f} s). "
             f"Received: start={start}, duration={duration}"
         )
-    name = (*labels.leads, *record.leads)[0] if lead is None else lead
-    trace = record.signals[:, record.lead_index(name)]
+    if lead is None:
+        lead = lead_to_draw(record, labels.leads or record.leads, start, stop)
+    trace = record.signals[:, record.lead_index(lead)]
     low, high, gain = voltage_range(trace, record.fs, start, stop)
     rows = int(np.ceil((stop - start) / _ROW_SECONDS - 1e-9))
     below = _LANE if reference is not None else 0.0
@@ -143,7 +145,7 @@ def plot_beats(
         bars = add_strip(figure, box, width, height, span, (0.0, 1.0))
         _draw_probabilities(bars, labels, span, last=row == rows - 1)
         if row == 0:
-            draw_scale(paper, name, span[0], high, gain)
+            draw_scale(paper, lead, span[0], high, gain)
         _name_lanes(figure, (paper, bars), reference_name if below else None, width)
     legend = height - (3.0 if head == _TOP else _TOP - 2.0)
     size = (width, height, legend)
@@ -166,8 +168,7 @@ def liveliest_window(labels, duration, length=30.0):
     """
     length = min(length, duration)
     starts = np.arange(0.0, max(duration - length, 0.0) + 1e-9, 5.0)
-    kinds = np.zeros(len(starts))
-    beats = np.zeros(len(starts))
+    kinds, beats = np.zeros((2, len(starts)))
     counts = {name: np.sum(labels.labels == name) for name in labels.classes}
     usual = "N" if "N" in counts else max(counts, key=counts.get)
     for name in set(counts) - {usual}:
@@ -211,9 +212,7 @@ def _draw_labels(axes, labels, reference, trace, fs, span, gain):
         )
         style = {"ha": "center", "va": "center", "clip_on": False, "zorder": 5}
         weight = "bold" if ectopic else "normal"
-        axes.text(
-            time, lane, label, color=colour, fontsize=size, weight=weight, **style
-        )
+        axes.text(time, lane, label, color=colour, size=size, weight=weight, **style)
         if reference is None:
             continue
         true = str(reference[beat])

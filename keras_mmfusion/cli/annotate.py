@@ -120,7 +120,7 @@ def summary(record, labels, model, args, silence=()):
         f"Beats   {len(labels):,} {beats}",
         *silence,
         f"Leads   {', '.join(labels.leads)}",
-        *_doubtful_units(record, labels.leads),
+        *_doubtful_leads(record, labels.leads),
         f"Model   {_records.preset_name(args)}",
     ]
     if model.causal:
@@ -156,13 +156,20 @@ def _silence(record, args):
         yield f"        none in {duration_text(seconds)} without a signal in {name}"
 
 
-def _doubtful_units(record, leads):
-    """Leads that are far smaller or larger than a heart makes them."""
+def _doubtful_leads(record, leads):
+    """Leads without a signal, or far smaller or larger than a heart makes them."""
+    from keras_mmfusion.preprocessing._interruptions import unusable
+
     for name in leads:
         values = record.signals[:, record.lead_index(name)]
-        values = values[np.isfinite(values)]
-        if not len(values):
+        seconds = unusable(values[:, None], record.fs).sum() / record.fs
+        if seconds > record.duration / 2:
+            yield (
+                f"        {name} has no signal for {duration_text(seconds)}, and "
+                "counts as missing there (--lead chooses others)"
+            )
             continue
+        values = values[np.isfinite(values)]
         height = np.percentile(np.abs(values - np.median(values)), 99.9)
         # In MIT-BIH, from 0.3 to 5 mV.
         if not 0.1 <= height <= 20:

@@ -2,6 +2,8 @@
 
 import re
 
+from keras_mmfusion.preprocessing._interruptions import silent
+
 # Leads tried in this order when none is named: the limb lead in which R peaks
 # stand up, then the chest leads in which P waves and bundle branches show.
 LEAD_ORDER = ("mlii", "ii", "v1", "mcl1", "v5", "v2", "v4", "i", "iii")
@@ -23,6 +25,19 @@ def lead_rank(name):
     if name in LEAD_ORDER:
         return LEAD_ORDER.index(name)
     return len(LEAD_ORDER) + (not is_lead(name))
+
+
+def usual_leads(record, count, causal):
+    """Columns of the leads to take where none is named, the best first."""
+    ranks = [lead_rank(name) for name in record.leads]
+    columns = sorted(range(len(ranks)), key=ranks.__getitem__)
+    # Breath or pressure beside a lead would be taken for another lead.
+    columns = [i for i in columns if is_lead(record.leads[i])] or columns
+    # The past does not tell which electrodes will hold.
+    if len(columns) > count and not causal:
+        none = silent(record.signals, record.fs)
+        columns = [i for i in columns if not none[i]] or columns
+    return columns[:count]
 
 
 def is_chest(name):

@@ -20,6 +20,11 @@ def unusable(signals, fs):
     return dark
 
 
+def silent(signals, fs):
+    """Which leads have no signal most of the time."""
+    return unusable(signals, fs).mean(axis=0) > 0.5
+
+
 def _unusable(signals, reach):
     missing = ~np.isfinite(signals)
     moves = np.abs(np.diff(np.where(missing, 0, signals), axis=0)) > 1e-6

@@ -13,7 +13,7 @@ from keras_mmfusion.datasets._checked_record import checked_record
 from keras_mmfusion.datasets.ecg_record import RecordError
 from keras_mmfusion.preprocessing._ecg_leads import lead_rank
 from keras_mmfusion.preprocessing._filters import both_ways, resample
-from keras_mmfusion.preprocessing._interruptions import unusable
+from keras_mmfusion.preprocessing._interruptions import silent, unusable
 from keras_mmfusion.preprocessing.beat_alignment import alignment
 from keras_mmfusion.preprocessing.ecg_beats import MIN_FS
 
@@ -189,9 +189,9 @@ def _alignment(record):
 def _detection_lead(record, name):
     if name is not None:
         return record.lead_index(name)
-    bad = unusable(record.signals, record.fs).mean(axis=0) > 0.5
+    none = silent(record.signals, record.fs)
     ranks = [lead_rank(lead) for lead in record.leads]
-    return min(range(len(ranks)), key=lambda i: (bad[i], ranks[i], i))
+    return min(range(len(ranks)), key=lambda i: (none[i], ranks[i], i))
 
 
 def _remove_spikes(values, fine):

@@ -10,7 +10,7 @@ from keras_mmfusion._pieces import BLOCK, pieces
 from keras_mmfusion._serialization import register
 from keras_mmfusion.datasets._checked_record import checked_record
 from keras_mmfusion.datasets.ecg_record import RecordError
-from keras_mmfusion.preprocessing._ecg_leads import is_chest, is_lead, lead_rank
+from keras_mmfusion.preprocessing._ecg_leads import is_chest, usual_leads
 from keras_mmfusion.preprocessing._filters import both_ways, forward, resample
 from keras_mmfusion.preprocessing._interruptions import heart_times, without_gaps
 from keras_mmfusion.preprocessing.beat_shape import shape_features
@@ -63,7 +63,8 @@ class BeatPreprocessor:
     Call arguments:
         record: `ECGRecord` with beats.
         leads: Name of the lead to use, or a sequence of names. Defaults to `None`:
-            the usual limb lead and the usual chest lead. Whatever their order, a limb
+            the usual limb lead and the usual chest lead or, unless `causal`, the next
+            best ones that hold a signal. Whatever their order, a limb
             lead is the model's first, and a chest lead (V, V1 to V9, MCL1, …) its
             second, also where the other is missing: so it was in training.
 
@@ -225,11 +226,7 @@ class BeatPreprocessor:
                     f"different ones of {', '.join(record.leads)}."
                 )
         else:
-            ranks = [lead_rank(name) for name in record.leads]
-            columns = sorted(range(len(ranks)), key=ranks.__getitem__)
-            # Breath or pressure beside a lead would be taken for another lead.
-            columns = [i for i in columns if is_lead(record.leads[i])] or columns
-            columns = columns[: self.num_leads]
+            columns = usual_leads(record, self.num_leads, self.causal)
         chest = [is_chest(name) for name in record.leads]
         columns.sort(key=lambda i: chest[i])
         no_limb_lead = chest[columns[0]] and len(columns) < self.num_leads

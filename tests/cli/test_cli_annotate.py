@@ -281,7 +281,7 @@ def test_an_unusable_stretch_is_labelled_q_with_the_reason(tmp_path, capsys, fau
 
 
 @pytest.mark.parametrize("fault", [0.1, np.nan])
-def test_a_lead_without_signal_beside_a_good_one(tmp_path, fault):
+def test_a_lead_without_signal_beside_a_good_one(tmp_path, capsys, fault):
     record = read_wfdb(EXCERPT, "atr")
     signals = record.signals.copy()
     signals[:, 0] = fault
@@ -290,6 +290,9 @@ def test_a_lead_without_signal_beside_a_good_one(tmp_path, fault):
         assert cli.main(["annotate", str(path), "--beats", beats, "--force"]) == 0
         labels = [row["label"] for row in rows(f"{path}.mmf.csv")]
         assert len(labels) > 200 and "Q" not in labels
+        printed = capsys.readouterr().out
+        assert "MLII has no signal for 2 min 30 s, and counts as missing" in printed
+        assert "unit" not in printed
 
 
 @pytest.mark.parametrize("fault", [0.1, np.nan])

@@ -178,6 +178,16 @@ def test_chest_leads_take_the_second_place(leads, chosen):
     assert None not in BeatPreprocessor(num_leads=1).choose_leads(record)
 
 
+@pytest.mark.parametrize("loose,chosen", [([0], [2, 3]), ([0, 2], [1, 3])])
+def test_leads_without_a_signal_are_not_chosen_where_there_are_others(loose, chosen):
+    signals = np.random.default_rng(0).normal(size=(720, 4)).astype("float32")
+    signals[200:, loose] = [np.nan, 0.1][: len(loose)]
+    record = ECGRecord("x", signals, ("II", "I", "V1", "V5"), 360.0)
+    assert BeatPreprocessor().choose_leads(record) == chosen
+    # That a lead will be lost is not known before.
+    assert BeatPreprocessor(causal=True).choose_leads(record) == [0, 2]
+
+
 def test_leads_by_request(record, offline):
     inputs = BeatPreprocessor()(record, leads=["v1", "mlii"])
     assert inputs.leads == ("MLII", "V1")

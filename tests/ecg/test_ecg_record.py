@@ -387,6 +387,12 @@ class TestPicture:
         dead = replace(record, signals=np.full_like(record.signals, np.nan))
         plot_beats(dead, labels, 0, 10).savefig(tmp_path / "x.png", dpi=40)
 
+    def test_a_lead_with_a_signal_is_drawn(self, record, labels):
+        signals, both = record.signals.copy(), replace(labels, leads=record.leads)
+        signals[: 10 * 360, 0] = np.nan
+        figure = plot_beats(replace(record, signals=signals), both, 0, 10)
+        assert "V1" in [text.get_text() for text in figure.axes[0].texts]
+
     def test_wrong_arguments(self, record, labels):
         with pytest.raises(ValueError, match="inside the record"):
             plot_beats(record, labels, 1000, 10)
