@@ -77,7 +77,7 @@ def build(classes, fusion="atd", modalities=MODALITIES, causal=False, specialist
     encoders, width = dict(ENCODERS), WIDTH
     if specialist:
         width = SPECIALIST_WIDTH
-        # For what only it decides, shape counts; when a wave comes does not.
+        # For the class that it decides about, shape counts; when a wave comes does not.
         encoders["ecg"] = partial(beat_encoder, pooling="meanmax")
     options = {"num_heads": 4} if fusion in HEADS else {}
     if causal and fusion in HEADS:
