@@ -86,11 +86,19 @@ class BeatLabeller:
             RecordError: The recording cannot be read or has no beats, those of the
                 annotation file do not lie on its heart beats, or an `ECGRecord` made
                 by hand is not as `read_wfdb` would have it.
-            ValueError: The model has no preprocessor or no class names.
+            ValueError: The model has no preprocessor or no class names, or `beats` is
+                no string.
         """
         from keras_mmfusion.analysis.beat_labels import BeatLabels
 
         self.check_complete()
+        if not isinstance(beats, str):
+            raise ValueError(
+                "`beats` must be the extension of an annotation file, such as 'atr', "
+                "or 'detect'. Beats of your own go into the record: "
+                "`dataclasses.replace(read_wfdb(path), beats=beats)`. "
+                f"Received: {type(beats).__name__}."
+            )
         source = DETECTOR if beats == "detect" else beats
         if isinstance(record, str) or hasattr(record, "__fspath__"):
             record = _read(record, source)

@@ -70,6 +70,8 @@ def test_paths_that_say_too_little(model, record, tmp_path):
         model.predict_record(path)
     with pytest.raises(RecordError, match=r"a WFDB record.*ecg\.csv.*read_csv"):
         model.predict_record("ecg.csv")
+    with pytest.raises(ValueError, match=r"or 'detect'\. .*replace\(read_wfdb"):
+        model.predict_record(path, beats=record.beats)
     Path(f"{path}.atr").unlink()
     with pytest.raises(RecordError, match=r"No annotation file.*beats=\"detect\""):
         model.predict_record(path)
