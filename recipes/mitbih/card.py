@@ -131,7 +131,8 @@ def _label(name):
     of = architecture.parse(name)
     alone = of.fusion in of.modalities
     label = f"{of.fusion} alone" if alone else f"{of.fusion}, all modalities"
-    return label + ", reconstruction first" * of.pretrained
+    label += ", reconstruction first" * of.pretrained
+    return label + ", the past only" * of.causal
 
 
 def _gains(facts):

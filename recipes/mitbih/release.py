@@ -24,6 +24,7 @@ from missing import subset_scores
 from keras_mmfusion import presets
 from keras_mmfusion.datasets import mitbih
 from keras_mmfusion.models import FUSIONS, BeatEnsemble
+from keras_mmfusion.preprocessing import BeatPreprocessor
 
 sys.path.append(str(Path(__file__).parents[1]))
 import common
@@ -219,7 +220,9 @@ def choose(args, protocol, variant):
     """
     if protocol != "interpatient":
         return 0, None
-    recordings = data.load(protocol, None, args.data, mitbih.DS1)
+    # What beats a consensus compares depends on what the model sees.
+    preprocessor = BeatPreprocessor(causal=architecture.parse(variant).causal)
+    recordings = data.load(protocol, preprocessor, args.data, mitbih.DS1)
     there = scoring.read_models(args.output, protocol, variant, folds=False)
     validated = scoring.read_models(args.output, protocol, variant, folds=True)
     scores = {
