@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_mmfusion._pieces import pieces
+from keras_mmfusion.datasets._annotation_notes import read_annotations
 from keras_mmfusion.datasets._millivolts import in_millivolts, scales
 
 # Symbols that mark a heart beat in a WFDB annotation file; the others mark
@@ -142,7 +143,7 @@ def read_beats(path, annotator, num_samples=None, fs=None):
             f"{content[-2:].hex()}. Download it again."
         )
     try:
-        annotation = wfdb.rdann(str(path), annotator)
+        annotation = read_annotations(wfdb, path, annotator, content)
     except Exception as error:
         raise RecordError(
             f"{file} is not a readable WFDB annotation file ({_brief(error)}). "
