@@ -77,6 +77,10 @@ def main(argv=None):
     except KeyboardInterrupt:
         print("mmfusion: interrupted, nothing was written", file=sys.stderr)
         return 130
+    except MemoryError as error:
+        line = f"not enough memory: free some, or give less at a time. {error}".strip()
+        print(f"mmfusion: error: {line}", file=sys.stderr)
+        return 2
     except Exception as error:
         if not _is_expected(error):
             raise

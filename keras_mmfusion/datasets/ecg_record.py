@@ -243,19 +243,14 @@ def _read_signals(wfdb, path, header, verify):
     leads, factors = _lead_names(header), scales(path, header)
     # Neither skewed signals nor differences are read from the middle of a file.
     whole = not header.sig_len or any(header.skew) or "8" in header.fmt
-    parts = pieces(header.sig_len or 0, width=header.n_sig)
-    parts = [slice(0, None)] if whole else parts
+    parts = [slice(0, None)]
+    if not whole:
+        # Space for what a damaged header tells of may be more than there is.
+        _read_digital(wfdb, path, slice(header.sig_len - 1, header.sig_len))
+        parts = pieces(header.sig_len, width=header.n_sig)
     signals, sums = None, np.zeros(len(leads), "int64")
     for part in parts:
-        try:
-            record = wfdb.rdrecord(
-                str(path), part.start, part.stop, physical=False, smooth_frames=False
-            )
-        except Exception as error:
-            raise RecordError(
-                f"The signals of {path} cannot be read: truncated or corrupt "
-                f"({_brief(error)}). Download the record again."
-            ) from error
+        record = _read_digital(wfdb, path, part)
         sums += [digital.sum(dtype="int64") for digital in record.e_d_signal]
         values = in_millivolts(record, factors)
         if signals is None:
@@ -271,6 +266,18 @@ def _read_signals(wfdb, path, header, verify):
                 "header: the signal file is corrupt. Download it again."
             )
     return leads, signals
+
+
+def _read_digital(wfdb, path, part):
+    try:
+        return wfdb.rdrecord(
+            str(path), part.start, part.stop, physical=False, smooth_frames=False
+        )
+    except Exception as error:
+        raise RecordError(
+            f"The signals of {path} cannot be read: truncated or corrupt "
+            f"({_brief(error)}). Download the record again."
+        ) from error
 
 
 def _lead_names(header):

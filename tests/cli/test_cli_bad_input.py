@@ -67,6 +67,13 @@ def test_truncated_dat(path, refused):
     refused("truncated.*Download", "annotate", path)
 
 
+@pytest.mark.parametrize("samples", [54_001, 10**18])
+def test_header_of_more_than_there_is(path, refused, samples):
+    header = path.with_suffix(".hea")
+    header.write_text(header.read_text().replace(" 54000", f" {samples}"))
+    refused("truncated or corrupt.*Download", "annotate", path)
+
+
 def test_empty_dat(path, refused):
     path.with_suffix(".dat").write_bytes(b"")
     refused("truncated.*Download", "annotate", path)
@@ -228,6 +235,14 @@ def test_no_room_left(path, refused, monkeypatch):
     monkeypatch.setattr(BeatLabels, "to_csv", full)
     line = refused("No room left to write", "annotate", path, "--beats", "atr")
     assert "rec.mmf.csv" in line and "write elsewhere" in line
+
+
+def test_no_memory_left(path, refused, monkeypatch):
+    def full(self, file):
+        raise MemoryError("Unable to allocate 9 GiB")
+
+    monkeypatch.setattr(BeatLabels, "to_csv", full)
+    refused("not enough memory: free.*9 GiB", "annotate", path, "--beats", "atr")
 
 
 def test_output_that_exists(path, refused):
