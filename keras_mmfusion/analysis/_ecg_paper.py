@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from keras_mmfusion.preprocessing._interruptions import silent
-
 INK, GREY, PAPER = "#1c1f26", "#5d6770", "#fffdfb"
 FINE, BOLD = "#f8e3df", "#eebfb7"
 # Sizes are in millimetres of paper; an inch has 25.4.
@@ -13,6 +11,9 @@ SPEED = 25.0
 
 def lead_to_draw(record, names, start, stop):
     """The first of these leads with a signal in the window, else the first."""
+    # Imports Keras, which commands do once they have chosen a backend.
+    from keras_mmfusion.preprocessing._interruptions import silent
+
     part = slice(round(start * record.fs), max(round(stop * record.fs), 1))
     columns = [record.lead_index(name) for name in names]
     none = silent(record.signals[part][:, columns], record.fs)
