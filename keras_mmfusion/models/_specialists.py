@@ -24,7 +24,7 @@ class DecidedMean(keras.layers.Layer):
         self.supports_masking = True
         self.specialists = {int(k): list(of) for k, of in dict(specialists).items()}
         self.num_members, self.num_classes = num_members, num_classes
-        self.alone = alone
+        self.alone = bool(alone)
         others = set(range(num_members)).difference(*self.specialists.values())
         self._weights_of = np.zeros((num_members, num_classes), "float32")
         for k in range(num_classes):

@@ -19,7 +19,7 @@ SCHEMES = {
 
 
 class OtherModel(ValueError):
-    """The figures were measured of another model than that of the preset."""
+    """The figures are of another model than that of the preset."""
 
 
 def section(facts):
@@ -72,7 +72,7 @@ def command(scheme, name):
 
 
 def read(folder):
-    """What a preset folder says, if that was measured of its present model."""
+    """What a preset folder says, if that is of its present model."""
     file = folder / METADATA
     metadata = json.loads(file.read_bytes()) if file.is_file() else {}
     facts = metadata.get("exports", {}).get("litert_int8")
