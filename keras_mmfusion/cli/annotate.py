@@ -98,6 +98,7 @@ def run(args):
         labels = model.predict_record(
             record, leads=args.lead, progress=progress_bar("Labelling beats")
         )
+        _check_any(labels, record)
         source = "xqrs" if detected else args.beats
         labels = replace(labels, beat_source=source)
         labels.to_wfdb(parts[0])
@@ -107,6 +108,17 @@ def run(args):
     print(summary(record, labels, model, args, silence))
     print("Wrote   " + "\n        ".join(str(path) for path in paths))
     return 0
+
+
+def _check_any(labels, record):
+    """Refuse a recording of which no beat could be labelled."""
+    if all(labels.reasons):
+        raise RecordError(
+            f"No beat of record {record.name} can be labelled: {', '.join(labels.leads)} "
+            f"must have a signal at some of its {len(labels):,} beats. Received: "
+            f"{', '.join(sorted(set(labels.reasons)))} at all of them. Choose other "
+            "leads (--lead), or check the recording."
+        )
 
 
 def summary(record, labels, model, args, silence=()):

@@ -295,14 +295,6 @@ def test_a_lead_without_signal_beside_a_good_one(tmp_path, capsys, fault):
         assert "unit" not in printed
 
 
-@pytest.mark.parametrize("fault", [0.1, np.nan])
-def test_all_beats_of_a_dead_record_are_q(tmp_path, fault):
-    signals = np.full((3600, 1), fault)
-    path = write_record(tmp_path, signals, 360, ["II"], np.arange(1, 10) * 350)
-    assert cli.main(["annotate", str(path), "--beats", "atr"]) == 0
-    assert {row["label"] for row in rows(f"{path}.mmf.csv")} == {"Q"}
-
-
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_fewer_beats_than_a_segment(tmp_path, count):
     record = read_wfdb(EXCERPT, "atr")

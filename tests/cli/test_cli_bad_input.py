@@ -180,6 +180,17 @@ def test_no_beats_in_the_signal(tmp_path, refused):
     refused("No heart beat", "annotate", short)
 
 
+@pytest.mark.parametrize("fault", [0.1, np.nan])
+def test_no_signal_at_any_beat(tmp_path, refused, fault):
+    good = read_wfdb(EXCERPT, "atr")
+    signals = good.signals.copy()
+    signals[:, 1] = fault
+    path = write_record(tmp_path, signals, 360, good.leads, good.beats)
+    what = "missing samples" if np.isnan(fault) else "flat"
+    message = f"No beat .*V1 must have.*Received: {what} at all .*--lead"
+    refused(message, "annotate", path, "--beats", "atr", "--lead", "V1")
+
+
 def test_annotations_of_another_record(path, refused):
     beats = read_wfdb(path, "atr").beats
     random = np.random.default_rng(0)
