@@ -113,11 +113,11 @@ def run(args):
 def _check_any(labels, record):
     """Refuse a recording of which no beat could be labelled."""
     if all(labels.reasons):
+        leads, reasons = ", ".join(labels.leads), ", ".join(sorted(set(labels.reasons)))
         raise RecordError(
-            f"No beat of record {record.name} can be labelled: {', '.join(labels.leads)} "
-            f"must have a signal at some of its {len(labels):,} beats. Received: "
-            f"{', '.join(sorted(set(labels.reasons)))} at all of them. Choose other "
-            "leads (--lead), or check the recording."
+            f"No beat of record {record.name} can be labelled: {leads} must have a "
+            f"signal at some of its {len(labels):,} beats. Received: {reasons} at all "
+            "of them. Choose other leads (--lead), or check the recording."
         )
 
 
