@@ -13,7 +13,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from backends import once, only_on
+from backends import once
 from ett_files import write_table
 from recipe_modules import RECIPES, recipe_modules
 
@@ -223,7 +223,7 @@ def weights_of(run):
     return found
 
 
-@only_on("jax")
+@once
 def test_a_recipe_that_is_killed(tmp_path):
     """Really: with dropout, early stopping, and windows in another order each epoch."""
     table = write_table(tmp_path / "made.csv")
