@@ -98,7 +98,7 @@ def run(args):
         labels = model.predict_record(
             record, leads=args.lead, progress=progress_bar("Labelling beats")
         )
-        _check_any(labels, record)
+        _require_a_signal(labels, record)
         source = "xqrs" if detected else args.beats
         labels = replace(labels, beat_source=source)
         labels.to_wfdb(parts[0])
@@ -110,7 +110,7 @@ def run(args):
     return 0
 
 
-def _check_any(labels, record):
+def _require_a_signal(labels, record):
     """Refuse a recording of which no beat could be labelled."""
     if all(labels.reasons):
         leads, reasons = ", ".join(labels.leads), ", ".join(sorted(set(labels.reasons)))

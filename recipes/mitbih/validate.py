@@ -37,6 +37,9 @@ def main(argv=None):
     )
     parser.add_argument("--output", default="runs/mitbih")
     args = parser.parse_args(argv)
+    variant = args.consensus or args.ensembles
+    if variant:
+        args.causal = architecture.parse(variant).causal
     preprocessor = BeatPreprocessor(causal=args.causal)
     recordings = data.load("interpatient", preprocessor, args.data, mitbih.DS1)
     if args.consensus:

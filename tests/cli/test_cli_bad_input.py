@@ -123,20 +123,6 @@ def test_garbage_annotations(path, refused):
         )
 
 
-@pytest.mark.parametrize(
-    "note", ["## time resolution: ???", "## by hand", "## end of definitions"]
-)
-def test_notes_that_wfdb_does_not_get_past(path, note):
-    """Without what `read_annotations` does, this never ends."""
-    import wfdb
-
-    beats = read_wfdb(path, "atr").beats
-    places, symbols = np.insert(beats, 0, 0), ['"', *"N" * len(beats)]
-    notes, folder = [note, *[""] * len(beats)], str(path.parent)
-    wfdb.wrann("rec", "atr", places, symbols, aux_note=notes, write_dir=folder)
-    assert read_wfdb(path, "atr").beats.tolist() == beats.tolist()
-
-
 def test_truncated_annotations(path, refused):
     """Of half the file the beats would be read, and of the rest nothing be said."""
     file = path.with_suffix(".atr")
